@@ -1,1 +1,16 @@
-//! placeholder
+//! Headwater.
+pub mod aggregate;
+mod error;
+pub mod event;
+pub mod format;
+mod id;
+pub mod limits;
+pub mod port;
+pub mod read;
+
+pub use self::{
+    aggregate::Aggregate,
+    error::StoreError,
+    event::StoredEvent,
+    id::{CommitId, InvalidName, StreamId, Token, Version},
+};

@@ -1,0 +1,79 @@
+//! An aggregate: the part of a domain that decides, alone and without input or output.
+
+use std::error::Error;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A thing that takes commands and remembers by events. Its state before the first event is its [`Default`].
+///
+/// # Contract
+///
+/// - Both functions are pure: the same state and argument give the same answer, everywhere and for ever.
+/// - `evolve` takes every event that `decide` ever returned.
+/// - A change of what the serialized state means gets a new [`Self::SCHEMA`].
+///
+/// ```
+/// use headwater::Aggregate;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Counter(u64);
+///
+/// #[derive(Serialize, Deserialize)]
+/// enum Counted {
+///     Up,
+/// }
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("ten is enough")]
+/// struct Enough;
+///
+/// impl Aggregate for Counter {
+///     const KIND: &'static str = "counter";
+///     type Command = ();
+///     type Event = Counted;
+///     type Rejection = Enough;
+///
+///     fn decide(&self, (): &()) -> Result<Vec<Counted>, Enough> {
+///         if self.0 < 10 { Ok(vec![Counted::Up]) } else { Err(Enough) }
+///     }
+///
+///     fn evolve(&mut self, Counted::Up: &Counted) {
+///         self.0 += 1;
+///     }
+/// }
+/// ```
+pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind of its streams, as `account` in `account/42`.
+    const KIND: &'static str;
+
+    /// The schema number of its snapshots; a snapshot of another number is passed over and the events are folded.
+    const SCHEMA: u32 = 1;
+
+    /// What it is asked.
+    type Command: Send + Sync + 'static;
+
+    /// What it remembers: a serde enum, see [`event`](crate::event).
+    type Event: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Why it says no.
+    type Rejection: Error + Send + Sync + 'static;
+
+    /// What happens when `command` meets this state: the events, none where nothing needs to happen, or the reason why
+    /// not.
+    fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Self::Rejection>;
+
+    /// The state after `event`.
+    fn evolve(&mut self, event: &Self::Event);
+
+    /// The schema number of an event's data, from 1.
+    fn event_schema(_event: &Self::Event) -> u32 {
+        1
+    }
+
+    /// Whether `decided` stays right on top of what `others` committed meanwhile; `self` is the state after theirs.
+    /// Asked under [`OnConflict::Merge`](crate) only.
+    fn merge(&self, _decided: &[Self::Event], _others: &[Self::Event]) -> bool {
+        false
+    }
+}

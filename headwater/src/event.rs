@@ -1,0 +1,227 @@
+//! Events, typed and stored.
+//!
+//! A domain writes its events as a plain serde enum; a variant's name is the event's `type`, its content the `data`:
+//!
+//! ```
+//! # use serde::{Deserialize, Serialize};
+//! #[derive(Serialize, Deserialize)]
+//! enum AccountEvent {
+//!     Credited { amount: u64 },
+//!     Closed,
+//! }
+//! ```
+//!
+//! Between the two, data stays text: an event that nobody looks into is never parsed or written again.
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::{id::InvalidName, limits};
+
+/// An event as it is stored and sent: `{"type":"Credited","schema":1,"data":{…}}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredEvent {
+    /// What happened: the variant's name, at most [`limits::EVENT_TYPE_BYTES`].
+    #[serde(rename = "type")]
+    pub name: String,
+    /// The number of the data's schema, from 1.
+    pub schema: u32,
+    /// The content, as JSON text; `null` for a unit variant.
+    pub data: Box<RawValue>,
+}
+
+impl PartialEq for StoredEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.schema == other.schema && self.data.get() == other.data.get()
+    }
+}
+
+/// An event that is no JSON enum variant, or data that do not fit the type.
+#[derive(Debug, thiserror::Error)]
+#[error("event {name:?}, schema {schema}: {reason}")]
+pub struct EventError {
+    /// The event's type, empty where it could not be told.
+    pub name: String,
+    /// The schema number.
+    pub schema: u32,
+    /// What does not fit.
+    pub reason: String,
+}
+
+impl StoredEvent {
+    /// An event from its parts, its type checked.
+    pub fn new(name: impl Into<String>, schema: u32, data: Box<RawValue>) -> Result<Self, InvalidName> {
+        let name = name.into();
+        crate::id::check_segment("event type", &name, limits::EVENT_TYPE_BYTES)?;
+        Ok(Self { name, schema, data })
+    }
+
+    /// Encodes one variant of a serde enum.
+    pub fn encode<E: Serialize>(event: &E, schema: u32) -> Result<Self, EventError> {
+        let error = |reason: String| EventError { name: String::new(), schema, reason };
+        let json = serde_json::to_string(event).map_err(|cause| error(cause.to_string()))?;
+        let (name, data) = match serde_json::from_str(&json).map_err(|cause| error(cause.to_string()))? {
+            Tagged::Unit(name) => (name, RawValue::NULL.to_owned()),
+            Tagged::Content(name, data) => (name, data.to_owned()),
+        };
+        Self::new(name, schema, data).map_err(|cause| error(cause.to_string()))
+    }
+
+    /// Decodes into a serde enum, without a copy of the data.
+    pub fn decode<E: DeserializeOwned>(&self) -> Result<E, EventError> {
+        E::deserialize(Stored(self)).map_err(|cause| EventError {
+            name: self.name.clone(),
+            schema: self.schema,
+            reason: cause.to_string(),
+        })
+    }
+}
+
+/// What serde writes for an enum by default: `"Closed"` or `{"Credited":{…}}`.
+enum Tagged<'a> {
+    Unit(String),
+    Content(String, &'a RawValue),
+}
+
+impl<'de> Deserialize<'de> for Tagged<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Variant;
+        impl<'de> Visitor<'de> for Variant {
+            type Value = Tagged<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("one variant of an externally tagged enum")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Tagged::Unit(name.to_owned()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let empty = || de::Error::custom("an event needs a type");
+                let (name, data) = map.next_entry()?.ok_or_else(empty)?;
+                if map.next_key::<de::IgnoredAny>()?.is_some() {
+                    return Err(de::Error::custom(
+                        "an event is an enum variant, not a struct of several fields",
+                    ));
+                }
+                Ok(Tagged::Content(name, data))
+            }
+        }
+        deserializer.deserialize_any(Variant)
+    }
+}
+
+/// Shows a stored event to serde as the enum variant that it was.
+struct Stored<'a>(&'a StoredEvent);
+
+impl<'de> Deserializer<'de> for Stored<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de> EnumAccess<'de> for Stored<'de> {
+    type Error = serde_json::Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Self::Error> {
+        let name: de::value::StrDeserializer<'_, Self::Error> = self.0.name.as_str().into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Stored<'de> {
+    type Error = serde_json::Error;
+
+    fn unit_variant(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Self::Error> {
+        seed.deserialize(&mut serde_json::Deserializer::from_str(self.0.data.get()))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Self::Error> {
+        serde_json::Deserializer::from_str(self.0.data.get()).deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        serde_json::Deserializer::from_str(self.0.data.get()).deserialize_map(visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    enum Sample {
+        Unit,
+        Newtype(Vec<String>),
+        Pair(i64, Option<bool>),
+        Fields { text: String, inner: Option<Box<Sample>> },
+    }
+
+    fn sample() -> impl Strategy<Value = Sample> {
+        let leaf = prop_oneof![
+            Just(Sample::Unit),
+            any::<Vec<String>>().prop_map(Sample::Newtype),
+            any::<(i64, Option<bool>)>().prop_map(|(a, b)| Sample::Pair(a, b)),
+        ];
+        leaf.prop_recursive(3, 8, 1, |inner| {
+            (any::<String>(), proptest::option::of(inner.prop_map(Box::new)))
+                .prop_map(|(text, inner)| Sample::Fields { text, inner })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_shape_of_variant_comes_back(event in sample()) {
+            let stored = StoredEvent::encode(&event, 1).expect("encodes");
+            prop_assert_eq!(stored.decode::<Sample>().expect("decodes"), event);
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_type_schema_and_data() {
+        let event = Sample::Fields { text: "x".into(), inner: None };
+        let stored = StoredEvent::encode(&event, 2).expect("encodes");
+        let json = serde_json::to_string(&stored).expect("serializes");
+        assert_eq!(json, r#"{"type":"Fields","schema":2,"data":{"text":"x","inner":null}}"#);
+    }
+
+    #[test]
+    fn what_is_no_variant_is_refused() {
+        assert!(StoredEvent::encode(&42, 1).is_err());
+        assert!(StoredEvent::encode(&serde_json::json!({"a": 1, "b": 2}), 1).is_err());
+        let unknown = StoredEvent::new("Exploded", 1, RawValue::NULL.to_owned()).expect("a valid name");
+        let error = unknown.decode::<Sample>().expect_err("no such variant").to_string();
+        assert!(error.contains("Exploded"), "{error}");
+    }
+}

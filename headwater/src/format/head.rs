@@ -1,0 +1,284 @@
+//! The head: the one object that is a stream's newest state, at `heads/{kind}/{id}`, replaced by compare-and-swap.
+//!
+//! It holds the newest commits, an index of the pages with the older ones, and perhaps a snapshot. `newest_write` is the
+//! first version of the newest head write: the commits from there on are all that can be unpublished (H5), and they
+//! never leave the head. `remembered` names commits that have moved to pages, so that a head always knows the ids of the
+//! newest hundred (H8).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Format, FormatError, commit, commit::Commit};
+use crate::{
+    id::{CommitId, StreamId, Version},
+    limits,
+};
+
+const OBJECT: &str = "head";
+
+/// A stream's newest state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Head {
+    format: Format<1>,
+    /// The stream.
+    pub stream: StreamId,
+    /// The number of its events.
+    pub version: Version,
+    /// A fresh id of every write, so that no two heads of a stream ever have the same bytes.
+    pub write: String,
+    /// The version where the newest write of commits began.
+    pub newest_write: Version,
+    /// How often a contender for a unique value has fenced this stream.
+    pub fence: u64,
+    /// Where the older commits are, in version order.
+    pub pages: Vec<PageRef>,
+    /// The ids of paged commits that still answer a repeat, in version order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remembered: Vec<Remembered>,
+    /// A folded state, from which a load goes on.
+    pub snapshot: Option<Snapshot>,
+    /// The newest commits, in version order.
+    pub commits: Vec<Arc<Commit>>,
+}
+
+/// The versions of one page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRef {
+    /// The version of its first event, which is also its key.
+    pub first: Version,
+    /// The version of its last event.
+    pub last: Version,
+}
+
+/// A commit that has moved to a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Its id.
+    pub id: CommitId,
+    /// The version of its first event.
+    pub first: Version,
+    /// The version of its last event.
+    pub last: Version,
+}
+
+/// An aggregate's state at a version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The number of the state's schema; another number than the aggregate's makes a load fold the events instead.
+    pub schema: u32,
+    /// The version that the state stands at.
+    pub version: Version,
+    /// The state, as JSON text.
+    pub state: Box<RawValue>,
+}
+
+impl Head {
+    /// The head of a stream that has no events yet.
+    pub fn new(stream: StreamId) -> Self {
+        Self {
+            format: Format,
+            stream,
+            version: Version::ZERO,
+            write: String::new(),
+            newest_write: Version::ZERO,
+            fence: 0,
+            pages: Vec::new(),
+            remembered: Vec::new(),
+            snapshot: None,
+            commits: Vec::new(),
+        }
+    }
+
+    /// Reads and checks a head.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let head: Self = super::parse(OBJECT, bytes)?;
+        commit::check_chain(OBJECT, head.commits.iter().map(AsRef::as_ref))?;
+        head.check().map_err(|reason| FormatError::new(OBJECT, &reason))?;
+        Ok(head)
+    }
+
+    /// The head's bytes.
+    pub fn encode(&self) -> Result<Bytes, FormatError> {
+        super::write(OBJECT, self)
+    }
+
+    /// The version of the first event that is in the head itself.
+    pub fn first_in_head(&self) -> Version {
+        self.commits.first().map_or(self.version.next(), |commit| commit.first)
+    }
+
+    /// The commits of the newest write: all that can be unpublished.
+    pub fn newest_commits(&self) -> &[Arc<Commit>] {
+        let from = self.commits.partition_point(|commit| commit.first < self.newest_write);
+        &self.commits[from..]
+    }
+
+    /// The versions of the commit `id`, if it is among those that the head knows.
+    pub fn find(&self, id: &CommitId) -> Option<(Version, Version)> {
+        let commits = self.commits.iter().rev().find(|commit| commit.id == *id).map(|c| (c.first, c.last));
+        commits.or_else(|| {
+            self.remembered.iter().rev().find(|old| old.id == *id).map(|old| (old.first, old.last))
+        })
+    }
+
+    /// Adds the commits of one write and marks where it began.
+    pub fn push(&mut self, commits: impl IntoIterator<Item = Arc<Commit>>) {
+        self.newest_write = self.version.next();
+        for commit in commits {
+            self.version = commit.last;
+            self.commits.push(commit);
+        }
+    }
+
+    /// Takes out the commits that should move to a page when the head has outgrown [`limits::HEAD_COMMIT_BYTES`]: all but
+    /// the newest [`limits::HEAD_KEPT_BYTES`], and never one of the newest write. Empty when the head is small enough.
+    pub fn overflow(&mut self) -> Vec<Arc<Commit>> {
+        let weight = |commits: &[Arc<Commit>]| commits.iter().map(|commit| weight(commit)).sum::<usize>();
+        if weight(&self.commits) <= limits::HEAD_COMMIT_BYTES {
+            return Vec::new();
+        }
+        let paged = self.commits.len() - self.newest_commits().len();
+        let kept = (0..=paged).find(|from| weight(&self.commits[*from..]) <= limits::HEAD_KEPT_BYTES);
+        self.commits.drain(..kept.unwrap_or(paged)).collect()
+    }
+
+    /// Notes that `commits`, which [`Self::overflow`] took out, stand in a page.
+    pub fn paged(&mut self, commits: &[Arc<Commit>]) {
+        if let (Some(first), Some(last)) = (commits.first(), commits.last()) {
+            self.pages.push(PageRef { first: first.first, last: last.last });
+        }
+        let old = |commit: &Arc<Commit>| Remembered {
+            id: commit.id.clone(),
+            first: commit.first,
+            last: commit.last,
+        };
+        self.remembered.extend(commits.iter().map(old));
+        self.forget();
+    }
+
+    /// Forgets the ids that the newest hundred no longer need.
+    pub fn forget(&mut self) {
+        let needed = limits::REMEMBERED_COMMITS.saturating_sub(self.commits.len());
+        self.remembered.drain(..self.remembered.len().saturating_sub(needed));
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut next = Version::new(1);
+        for page in &self.pages {
+            if page.first != next || page.last < page.first {
+                return Err(format!("page {}..={} does not begin at {next}", page.first, page.last));
+            }
+            next = page.last.next();
+        }
+        if self.first_in_head() != next {
+            return Err(format!("commits begin at {} and not at {next}", self.first_in_head()));
+        }
+        if self.commits.last().map_or(next, |commit| commit.last.next()) != self.version.next() {
+            return Err(format!("commits do not end at version {}", self.version));
+        }
+        let began = self.newest_write;
+        if self.version > Version::ZERO && !self.commits.iter().any(|commit| commit.first == began) {
+            return Err(format!("the newest write began at {began}, where no commit begins"));
+        }
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.version > self.version) {
+            return Err("the snapshot is newer than the stream".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// About how many bytes a commit takes in the head.
+fn weight(commit: &Commit) -> usize {
+    let events: usize =
+        commit.events.iter().map(|event| event.data.get().len() + event.name.len() + 40).sum();
+    let meta: usize =
+        commit.meta.iter().map(|(key, value)| key.len() + value.as_str().map_or(64, str::len) + 8).sum();
+    events + meta + commit.id.as_str().len() + 100
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::{commit::arbitrary::chain, golden};
+
+    fn grown(commits: Vec<Arc<Commit>>) -> Head {
+        let mut head = Head::new("account/42".parse().expect("a stream"));
+        for commit in commits {
+            head.push([commit]);
+        }
+        head
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_comes_back(commits in chain(0)) {
+            let written = grown(commits).encode().expect("encodes");
+            prop_assert_eq!(Head::decode(&written).expect("decodes").encode().expect("encodes"), written);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = Head::decode(&bytes);
+        }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn paging_keeps_the_newest_write_and_a_hundred_ids(sizes in proptest::collection::vec(1_usize..40_000, 1..150)) {
+            let mut head = grown(Vec::new());
+            let mut pages = 0;
+            for (number, size) in sizes.iter().enumerate() {
+                let text = serde_json::value::to_raw_value(&"x".repeat(*size)).expect("JSON");
+                let version = head.version.next();
+                head.push([Arc::new(Commit {
+                    id: format!("c{number}").parse().expect("an id"),
+                    first: version,
+                    last: version,
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                    events: vec![crate::event::StoredEvent::new("Noted", 1, text).expect("an event")],
+                    meta: commit::Meta::new(),
+                })]);
+                let paged = head.overflow();
+                pages += paged.len();
+                head.paged(&paged);
+                prop_assert_eq!(pages + head.commits.len(), number + 1, "no commit is lost");
+                prop_assert_eq!(head.newest_commits().len(), 1);
+                for old in (0..=number).rev().take(limits::REMEMBERED_COMMITS) {
+                    let id = format!("c{old}").parse().expect("an id");
+                    prop_assert!(head.find(&id).is_some(), "H8: {} is forgotten", old);
+                }
+                prop_assert!(Head::decode(&head.encode().expect("encodes")).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_golden_head_stands() {
+        let golden = golden::read("head.json");
+        golden::check("head.json", &Head::decode(&golden).expect("decodes").encode().expect("encodes"));
+    }
+
+    #[test]
+    fn a_head_that_contradicts_itself_is_refused() {
+        let golden = String::from_utf8(golden::read("head.json")).expect("UTF-8");
+        for (right, wrong) in [
+            (r#""version":17,"write"#, r#""version":18,"write"#),
+            (r#""newest_write":16"#, r#""newest_write":9"#),
+            (r#"{"first":1,"last":15}"#, r#"{"first":1,"last":14}"#),
+            (r#""format":1"#, r#""format":9"#),
+            (r#""snapshot":{"schema":1,"version":15"#, r#""snapshot":{"schema":1,"version":150"#),
+        ] {
+            let broken = golden.replacen(right, wrong, 1);
+            assert_ne!(golden, broken, "{right}");
+            assert!(Head::decode(broken.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

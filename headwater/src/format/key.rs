@@ -1,0 +1,63 @@
+//! Where things stand in the store's bucket. Ids are percent-encoded, so that one key segment is one name.
+
+use crate::{
+    id::{StreamId, Version, decode_segment, encode_segment},
+    port::Sequence,
+};
+
+/// The prefix of all heads.
+pub const HEADS: &str = "heads/";
+/// The prefix of all pages.
+pub const PAGES: &str = "pages/";
+/// The prefix of all views.
+pub const VIEWS: &str = "views/";
+/// The relay's watermark.
+pub const WATERMARK: &str = "relay/watermark";
+
+/// `heads/{kind}/{id}`.
+pub fn head(stream: &StreamId) -> String {
+    format!("{HEADS}{}/{}", stream.kind(), encode_segment(stream.id()))
+}
+
+/// The stream whose head stands at `key`; `None` where the key is no head's.
+pub fn stream_of_head(key: &str) -> Option<StreamId> {
+    let (kind, id) = key.strip_prefix(HEADS)?.split_once('/')?;
+    StreamId::new(kind, &decode_segment(id)?).ok()
+}
+
+/// `pages/{kind}/{id}/{first:020}`: in version order where keys are in order.
+pub fn page(stream: &StreamId, first: Version) -> String {
+    format!("{PAGES}{}/{}/{:020}", stream.kind(), encode_segment(stream.id()), first.get())
+}
+
+/// `views/{projection}/{key}`.
+pub fn view(projection: &str, key: &str) -> String {
+    format!("{VIEWS}{}/{}", encode_segment(projection), encode_segment(key))
+}
+
+/// The view key that stands at an S3 key of `projection`; `None` where the key is no view's.
+pub fn view_key(projection: &str, key: &str) -> Option<String> {
+    let rest = key.strip_prefix(VIEWS)?.strip_prefix(&encode_segment(projection))?;
+    decode_segment(rest.strip_prefix('/')?)
+}
+
+/// `quarantine/{stream}/{shard}/{sequence}`, where `stream` is the Kinesis stream's name.
+pub fn quarantine(stream: &str, shard: &str, sequence: &Sequence) -> String {
+    format!("quarantine/{}/{}/{sequence}", encode_segment(stream), encode_segment(shard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_where_the_design_says() {
+        let stream: StreamId = "account/a b/ü".parse().expect("a stream");
+        assert_eq!(head(&stream), "heads/account/a%20b%2F%C3%BC");
+        assert_eq!(stream_of_head(&head(&stream)), Some(stream.clone()));
+        assert_eq!(page(&stream, Version::new(12)), "pages/account/a%20b%2F%C3%BC/00000000000000000012");
+        assert_eq!(view("balance", "a/1"), "views/balance/a%2F1");
+        assert_eq!(view_key("balance", "views/balance/a%2F1").as_deref(), Some("a/1"));
+        assert_eq!(stream_of_head("views/balance/1"), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! Names: which stream, which version, which commit. Each is validated once, where it comes in.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize, de};
+
+use crate::limits;
+
+/// What stands unencoded in a key: RFC 3986's unreserved characters.
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A name that breaks a rule: which field, and the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {rule}")]
+pub struct InvalidName {
+    /// The field, as `stream id`.
+    pub field: &'static str,
+    /// The rule it breaks, with its limit.
+    pub rule: String,
+}
+
+impl InvalidName {
+    pub(crate) fn new(field: &'static str, rule: impl Into<String>) -> Self {
+        Self { field, rule: rule.into() }
+    }
+}
+
+/// Percent-encodes one segment of an S3 key.
+pub(crate) fn encode_segment(segment: &str) -> String {
+    utf8_percent_encode(segment, KEY).to_string()
+}
+
+/// Decodes one segment of an S3 key; `None` where it is not UTF-8.
+pub(crate) fn decode_segment(segment: &str) -> Option<String> {
+    percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// The rule for whatever becomes one segment of a key.
+pub(crate) fn check_segment(field: &'static str, text: &str, most: usize) -> Result<(), InvalidName> {
+    if text.is_empty() || text.len() > most {
+        return Err(InvalidName::new(field, format!("must have 1 to {most} bytes, has {}", text.len())));
+    }
+    if text == "." || text == ".." || text.chars().any(char::is_control) {
+        return Err(InvalidName::new(field, "must not be a dot, two dots, or hold control characters"));
+    }
+    Ok(())
+}
+
+/// The name of a stream, `kind/id`: the events of one aggregate.
+///
+/// The kind is lower-case ASCII letters, digits and dashes, at most [`limits::KIND_BYTES`]; the id is any text without
+/// control characters, at most [`limits::ID_BYTES`].
+///
+/// ```
+/// let stream: headwater::StreamId = "account/42".parse()?;
+/// assert_eq!((stream.kind(), stream.id()), ("account", "42"));
+/// # Ok::<(), headwater::InvalidName>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    text: Arc<str>,
+    slash: usize,
+}
+
+impl StreamId {
+    /// The stream `kind/id`.
+    pub fn new(kind: &str, id: &str) -> Result<Self, InvalidName> {
+        let starts = kind.starts_with(|c: char| c.is_ascii_lowercase());
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if kind.len() > limits::KIND_BYTES || !starts || !kind.chars().all(allowed) {
+            let rule = format!(
+                "must be 1 to {} lower-case letters, digits and dashes and begin with a letter",
+                limits::KIND_BYTES
+            );
+            return Err(InvalidName::new("stream kind", rule));
+        }
+        check_segment("stream id", id, limits::ID_BYTES)?;
+        Ok(Self { text: format!("{kind}/{id}").into(), slash: kind.len() })
+    }
+
+    /// The aggregate's kind, as `account`.
+    pub fn kind(&self) -> &str {
+        &self.text[..self.slash]
+    }
+
+    /// The aggregate's id, as `42`.
+    pub fn id(&self) -> &str {
+        &self.text[self.slash + 1..]
+    }
+
+    /// The whole name: also the partition key in Kinesis.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (kind, id) = text
+            .split_once('/')
+            .ok_or_else(|| InvalidName::new("stream", "must read kind/id, as account/42"))?;
+        Self::new(kind, id)
+    }
+}
+
+/// The number of events in a stream; the first event has version 1, and 0 is a stream that does not exist.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Version(u64);
+
+impl Version {
+    /// The version of a stream that does not exist.
+    pub const ZERO: Self = Self(0);
+
+    /// Version `number`.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version `events` further on.
+    #[must_use]
+    pub const fn plus(self, events: u64) -> Self {
+        Self(self.0.saturating_add(events))
+    }
+
+    /// The version after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        self.plus(1)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The caller's name for one commit: repeating it commits nothing twice (H8). 1 to [`limits::COMMIT_ID_BYTES`] visible
+/// ASCII characters.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommitId(Arc<str>);
+
+impl CommitId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || text.len() > limits::COMMIT_ID_BYTES || !visible {
+            let rule =
+                format!("must be 1 to {} visible ASCII characters without spaces", limits::COMMIT_ID_BYTES);
+            return Err(InvalidName::new("commit id", rule));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// Text in, text out: the traits that every name shares.
+macro_rules! as_text {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+as_text!(StreamId);
+as_text!(CommitId);
+
+/// A stream and a version: what a writer gets back, and a query may bring along to read its own write (H7).
+///
+/// ```
+/// let token: headwater::Token = "account/42@17".parse()?;
+/// assert_eq!(token.version, headwater::Version::new(17));
+/// # Ok::<(), headwater::InvalidName>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The stream that was written.
+    pub stream: StreamId,
+    /// The version that the write made.
+    pub version: Version,
+}
+
+impl FromStr for Token {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let form = || InvalidName::new("token", "must read kind/id@version, as account/42@17");
+        let (stream, version) = text.rsplit_once('@').ok_or_else(form)?;
+        let version = version.parse().map(Version::new).map_err(|_| form())?;
+        Ok(Self { stream: stream.parse()?, version })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.stream, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_stream_id_survives_its_text_and_its_key(kind in "[a-z][a-z0-9-]{0,39}", id in "\\PC{1,32}") {
+            prop_assume!(id.len() <= limits::ID_BYTES && id != "." && id != "..");
+            let stream = StreamId::new(&kind, &id).expect("a valid name");
+            prop_assert_eq!(stream.as_str().parse::<StreamId>().expect("parses"), stream.clone());
+            prop_assert_eq!(decode_segment(&encode_segment(&id)), Some(id));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = text.parse::<StreamId>();
+            let _ = text.parse::<CommitId>();
+            let _ = text.parse::<Token>();
+        }
+    }
+
+    #[test]
+    fn a_bad_name_is_told_which_rule_it_breaks() {
+        for (text, field) in [
+            ("account", "stream"),
+            ("Account/1", "stream kind"),
+            ("/1", "stream kind"),
+            ("account/", "stream id"),
+            ("account/..", "stream id"),
+            ("account/a\u{7}", "stream id"),
+        ] {
+            assert_eq!(text.parse::<StreamId>().expect_err(text).field, field, "{text}");
+        }
+        assert!("a b".parse::<CommitId>().is_err());
+        assert!("x".repeat(limits::COMMIT_ID_BYTES + 1).parse::<CommitId>().is_err());
+        assert!("account/1".parse::<Token>().is_err());
+    }
+}

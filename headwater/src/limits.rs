@@ -1,0 +1,35 @@
+//! Every limit of the store in one place, each with the service that sets it.
+//!
+//! A value beyond a limit is refused before anything is written, with an error that names the field and the limit.
+
+/// Longest `kind` of a stream, in bytes.
+pub const KIND_BYTES: usize = 40;
+/// Longest `id` of a stream, in bytes of UTF-8. Percent-encoded three to one it stays far below S3's 1,024 bytes of key,
+/// and with its kind below the 256 characters of a Kinesis partition key.
+pub const ID_BYTES: usize = 128;
+/// Longest commit id, in bytes of visible ASCII.
+pub const COMMIT_ID_BYTES: usize = 128;
+/// Longest type of an event, in bytes of UTF-8.
+pub const EVENT_TYPE_BYTES: usize = 128;
+/// Most events of one commit.
+pub const COMMIT_EVENTS: usize = 1_000;
+/// Largest record in Kinesis, data and partition key together, in bytes: a stream's default since it has existed.
+pub const RECORD_BYTES: usize = 1 << 20;
+/// Most records of one `PutRecords` call.
+pub const PUT_RECORDS: usize = 500;
+/// Most bytes of one `PutRecords` call: half of what Kinesis takes, so that a call stays short.
+pub const PUT_RECORDS_BYTES: usize = 5 << 20;
+/// Bytes of commits in a head beyond which the older ones move to a page.
+pub const HEAD_COMMIT_BYTES: usize = 64 << 10;
+/// Bytes of commits that paging leaves in the head.
+pub const HEAD_KEPT_BYTES: usize = 32 << 10;
+/// Newest commits whose ids a head always knows (H8).
+pub const REMEMBERED_COMMITS: usize = 100;
+/// Largest snapshot that is kept in a head, in bytes; a larger state is folded from its events.
+pub const SNAPSHOT_BYTES: usize = 256 << 10;
+/// Most commands that one write commits together.
+pub const GROUP_COMMITS: usize = 256;
+/// Largest object that a reader takes, in bytes: what is larger was not written by this library.
+pub const OBJECT_BYTES: usize = 64 << 20;
+/// Longest projection name and view key, in bytes of UTF-8.
+pub const VIEW_KEY_BYTES: usize = 200;

@@ -1,0 +1,146 @@
+//! Reading a stream: its head, and from its pages what the head no longer holds.
+//!
+//! A read is repeated, with growing pauses, while S3 does not answer; it gives up as [`StoreError::Unavailable`] after
+//! the reader's patience.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    error::StoreError,
+    format::{commit::Commit, head::Head, key, page::Page},
+    id::{StreamId, Version},
+    port::{ETag, Entropy, Got, ObjectError, Objects, Ports, backoff},
+};
+
+/// Pages that one load reads at a time.
+const PAGES_AT_A_TIME: usize = 16;
+
+/// Reads streams.
+#[derive(Clone)]
+pub struct Reader {
+    objects: Arc<dyn Objects>,
+    entropy: Arc<dyn Entropy>,
+    patience: Duration,
+}
+
+/// A stream's head as S3 has it.
+#[derive(Debug, Clone)]
+pub enum HeadRead {
+    /// The stream has no events.
+    Missing,
+    /// The head is the one that the reader has already.
+    Unchanged,
+    /// The head.
+    Found {
+        /// What it says.
+        head: Box<Head>,
+        /// Its version for compare-and-swap.
+        etag: ETag,
+        /// When S3 stored it, in whole seconds rounded down.
+        modified: Timestamp,
+    },
+}
+
+impl Reader {
+    /// A reader that repeats an unanswered read for 10 s.
+    pub fn new(ports: &Ports) -> Self {
+        Self {
+            objects: Arc::clone(&ports.objects),
+            entropy: Arc::clone(&ports.entropy),
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    /// The same reader with another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Reads an object, and again while S3 does not answer.
+    pub async fn object(&self, key: &str, known: Option<&ETag>) -> Result<Got, StoreError> {
+        let deadline = Instant::now() + self.patience;
+        let mut pauses = backoff(&*self.entropy, Duration::from_millis(20), Duration::from_secs(1));
+        loop {
+            let reason = match timeout_at(deadline, self.objects.get(key, known)).await {
+                Ok(Err(ObjectError::Unknown(reason))) => reason,
+                Ok(answer) => return answer.map_err(Into::into),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            let pause = pauses.next().unwrap_or_default();
+            if Instant::now() + pause >= deadline {
+                return Err(StoreError::Unavailable(format!("reading {key}: {reason}")));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Reads a stream's head, unless it is the `known` one.
+    pub async fn head(&self, stream: &StreamId, known: Option<&ETag>) -> Result<HeadRead, StoreError> {
+        let key = key::head(stream);
+        Ok(match self.object(&key, known).await? {
+            Got::Missing => HeadRead::Missing,
+            Got::Unchanged => HeadRead::Unchanged,
+            Got::Found { body, etag, modified } => {
+                let head = Head::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
+                if head.stream != *stream {
+                    let reason = format!("it is the head of {}", head.stream);
+                    return Err(StoreError::Corrupt { key, reason });
+                }
+                HeadRead::Found { head: Box::new(head), etag, modified }
+            }
+        })
+    }
+
+    /// The commits of the stream with a version after `after`, in version order: the pages that hold them are read in
+    /// parallel.
+    pub async fn commits(&self, head: &Head, after: Version) -> Result<Vec<Arc<Commit>>, StoreError> {
+        let pages = head.pages.iter().filter(|page| page.last > after).map(|page| page.first);
+        let reads = pages.map(|first| self.page(&head.stream, first));
+        let pages: Vec<Page> = stream::iter(reads).buffered(PAGES_AT_A_TIME).try_collect().await?;
+        let paged = pages.into_iter().flat_map(|page| page.commits);
+        let newest = head.commits.iter().cloned();
+        Ok(paged.chain(newest).skip_while(|commit| commit.last <= after).collect())
+    }
+
+    /// The commit that holds `version`; `None` where the stream is shorter.
+    pub async fn commit_at(&self, head: &Head, version: Version) -> Result<Option<Arc<Commit>>, StoreError> {
+        let holds = |commit: &&Arc<Commit>| commit.first <= version && version <= commit.last;
+        if let Some(commit) = head.commits.iter().find(holds) {
+            return Ok(Some(Arc::clone(commit)));
+        }
+        match head.pages.iter().find(|page| page.first <= version && version <= page.last) {
+            Some(page) => Ok(self.page(&head.stream, page.first).await?.commits.iter().find(holds).cloned()),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads one page.
+    async fn page(&self, stream: &StreamId, first: Version) -> Result<Page, StoreError> {
+        let key = key::page(stream, first);
+        let body: Bytes = match self.object(&key, None).await? {
+            Got::Found { body, .. } => body,
+            Got::Missing | Got::Unchanged => {
+                let reason = "the head names this page, and it does not stand".to_owned();
+                return Err(StoreError::Corrupt { key, reason });
+            }
+        };
+        let page = Page::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
+        if page.stream != *stream || page.first != first {
+            let reason = format!("it is the page of {} at {}", page.stream, page.first);
+            return Err(StoreError::Corrupt { key, reason });
+        }
+        Ok(page)
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
