@@ -72,7 +72,7 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
     }
 
     /// Whether `decided` stays right on top of what `others` committed meanwhile; `self` is the state after theirs.
-    /// Asked under [`OnConflict::Merge`](crate) only.
+    /// Asked under [`OnConflict::Merge`](crate::OnConflict) only.
     fn merge(&self, _decided: &[Self::Event], _others: &[Self::Event]) -> bool {
         false
     }
