@@ -1,1 +1,41 @@
-//! placeholder
+//! A local AWS in one process: S3, Kinesis, Lambda and event source mappings on one loopback port.
+//!
+//! It is made for tests and for work without a network. Where it answers, it answers as AWS does; what it does not
+//! know it refuses.
+//!
+//! The journey of one request from outside:
+//!
+//! 1. `port` takes it in, `classify` says what it is, the hook of a test may say what to do with it ([`Fault`]);
+//! 2. `signature` checks who asks, if a key pair is demanded;
+//! 3. `s3` or `kinesis` does it, and with a data directory keeps it before the answer;
+//! 4. `count` adds it up ([`Counts`]).
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use localstack::{LocalAws, Options};
+//!
+//! let aws = LocalAws::start(Options::for_test()).await?;
+//! aws.create_bucket("events")?;
+//! aws.create_stream("events", 2).await?;
+//! println!("AWS_ENDPOINT_URL={}", aws.endpoint());
+//! aws.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+mod aws;
+mod classify;
+mod count;
+mod error;
+mod fault;
+mod kinesis;
+mod port;
+mod s3;
+mod signature;
+
+pub use aws::{DEFAULT_PORT, LocalAws, Options};
+pub use count::{Class, Counts, Tally};
+pub use error::{CreateError, StartError};
+pub use fault::{Fault, Gate, Hook, Request};
+pub use kinesis::ShardLimits;
+pub use signature::Credentials;

@@ -1,0 +1,162 @@
+//! The local AWS as a whole: start it, ask it what happened, stop it.
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::count::{Counter, Counts};
+use crate::error::{CreateError, StartError};
+use crate::fault::Hook;
+use crate::kinesis::{Kinesis, ShardLimits};
+use crate::port::{Port, serve};
+use crate::s3::objects::{Buckets, Refusal};
+use crate::s3::operations::Operations;
+use crate::signature::Credentials;
+
+/// The port of `LocalStack`, and so of its stand-ins.
+pub const DEFAULT_PORT: u16 = 4566;
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The loopback port; 0 takes a free one.
+    pub port: u16,
+    /// Where to keep everything; `None` keeps it in memory only.
+    pub data: Option<PathBuf>,
+    /// The only key pair that is allowed; `None` allows any.
+    pub credentials: Option<Credentials>,
+    /// The region that names and functions see.
+    pub region: String,
+    /// How strictly the limits of a Kinesis shard are kept.
+    pub shard_limits: ShardLimits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: DEFAULT_PORT,
+            data: None,
+            credentials: None,
+            region: "us-east-1".to_owned(),
+            shard_limits: ShardLimits::Unlimited,
+        }
+    }
+}
+
+impl Options {
+    /// In memory, on a free port: what a test wants.
+    pub fn for_test() -> Self {
+        Self { port: 0, ..Self::default() }
+    }
+}
+
+/// A running local AWS; it stops when it is dropped, at the latest.
+pub struct LocalAws {
+    endpoint: String,
+    port: Arc<Port>,
+    buckets: Arc<Buckets>,
+    stop: watch::Sender<bool>,
+    serving: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps other processes out of the data directory for as long as it is open.
+    _lock: Option<File>,
+}
+
+impl LocalAws {
+    /// Reads the data directory, if there is one, and listens.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let listener = listen(options.port).await?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Port { port: options.port, source })?;
+        let failed =
+            |source| StartError::Data { directory: options.data.clone().unwrap_or_default(), source };
+        let lock = options.data.as_deref().map(lock).transpose().map_err(failed)?;
+        let below = |name: &str| options.data.as_ref().map(|data| data.join(name));
+
+        let buckets = Arc::new(Buckets::open(below("s3")).map_err(failed)?);
+        let kinesis = Kinesis::open(below("kinesis"), &options.region, options.shard_limits);
+        let kinesis = Arc::new(kinesis.await.map_err(failed)?);
+        let operations = Operations { buckets: Arc::clone(&buckets), durable: options.data.is_some() };
+        let port = Arc::new(Port {
+            s3: S3ServiceBuilder::new(operations).build(),
+            kinesis,
+            counter: Counter::default(),
+            hook: RwLock::default(),
+            credentials: options.credentials,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve(Arc::clone(&port), listener, stopped));
+        let endpoint = format!("http://{address}");
+        Ok(Self { endpoint, port, buckets, stop, serving: Mutex::new(Some(serving)), _lock: lock })
+    }
+
+    /// Where it listens, as `http://127.0.0.1:4566`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Creates a bucket unless it exists.
+    pub fn create_bucket(&self, name: &str) -> Result<(), CreateError> {
+        match self.buckets.create(name) {
+            Ok(()) | Err(Refusal::BucketAlreadyOwnedByYou) => Ok(()),
+            Err(refusal) => Err(CreateError { name: name.to_owned(), reason: refusal.to_string() }),
+        }
+    }
+
+    /// Creates a stream with so many shards unless it exists.
+    pub async fn create_stream(&self, name: &str, shards: u32) -> Result<(), CreateError> {
+        let created = self.port.kinesis.create_stream(name, shards).await;
+        created.map_err(|error| CreateError { name: name.to_owned(), reason: error.to_string() })
+    }
+
+    /// What was asked and answered since the start or the last reset.
+    pub fn counts(&self) -> Counts {
+        self.port.counter.snapshot()
+    }
+
+    /// Sets every count to zero and gives what stood.
+    pub fn reset_counts(&self) -> Counts {
+        self.port.counter.reset()
+    }
+
+    /// Lets a hook decide over every request from now on, instead of any earlier one.
+    pub fn on_request(&self, hook: impl Hook) {
+        *self.port.hook.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+    }
+
+    /// Does every request again as it comes.
+    pub fn pass_requests(&self) {
+        *self.port.hook.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Closes the port and every connection. A second call does nothing.
+    pub async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        if let Some(serving) = self.serving.lock().await.take()
+            && let Err(error) = serving.await
+        {
+            tracing::error!(%error, "the port did not end well");
+        }
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { port },
+        _ => StartError::Port { port, source },
+    })
+}
+
+fn lock(directory: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(directory)?;
+    let file = File::create(directory.join("lock"))?;
+    file.try_lock()?;
+    Ok(file)
+}

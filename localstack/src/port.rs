@@ -1,0 +1,198 @@
+//! The one port: what happens to a request from outside.
+//!
+//! 1. `classify` says what it asks for.
+//! 2. The hook, if there is one, says what to do with it (`fault`).
+//! 3. `signature` checks who asks, if a key pair is demanded.
+//! 4. A header `x-amz-target` with `Kinesis_` means Kinesis, the path `/2015-03-31/functions/` means Lambda, all
+//!    else is S3. What has begun is done to its end, even if the caller leaves.
+//! 5. `count` adds it up.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::service::S3Service;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::classify::{classify, kinesis_operation};
+use crate::count::Counter;
+use crate::fault::{Fault, Hook, Request};
+use crate::kinesis::Kinesis;
+use crate::signature::{self, Credentials};
+
+/// The largest body that is taken.
+pub(crate) const BODY_LIMIT: usize = 128 * 1024 * 1024;
+
+/// Everything that a request can reach.
+pub(crate) struct Port {
+    pub(crate) s3: S3Service,
+    pub(crate) kinesis: Arc<Kinesis>,
+    pub(crate) counter: Counter,
+    pub(crate) hook: RwLock<Option<Arc<dyn Hook>>>,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed without an answer")]
+pub(crate) struct Dropped;
+
+/// Accepts connections until `stop` changes or its sender is gone; then closes every one.
+pub(crate) async fn serve(port: Arc<Port>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            _ = stop.changed() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    continue;
+                }
+            },
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection can't be set to send at once");
+        }
+        let port = Arc::clone(&port);
+        connections.spawn(async move {
+            let service = service_fn(|request| Arc::clone(&port).handle(request));
+            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+impl Port {
+    async fn handle(self: Arc<Self>, request: http::Request<Incoming>) -> Result<Response, Dropped> {
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, BODY_LIMIT).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                tracing::debug!(%error, "a body was not read");
+                return Ok(refusal(&parts, StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"));
+            }
+        };
+        let request = classify(&parts, &body);
+        let hook = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let fault = hook.map(|hook| hook.on_request(&request)).unwrap_or_default();
+        match fault {
+            Fault::Respond(status, code) => {
+                return Ok(self.counted(&request, refusal(&parts, status, code)).await);
+            }
+            Fault::DropBefore => {
+                self.counter.add(&request.operation, 0, request.body.len(), 0);
+                return Err(Dropped);
+            }
+            Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::HoldBefore(gate) => gate.pass().await,
+            Fault::DropAfter => {
+                self.dispatch(parts, request.clone()).await?;
+                return Err(Dropped);
+            }
+            Fault::HoldAfter(gate) => {
+                let response = self.dispatch(parts, request).await;
+                gate.pass().await;
+                return response;
+            }
+            Fault::Pass => {}
+        }
+        self.dispatch(parts, request).await
+    }
+
+    /// Does the request in a task of its own, so that a caller who leaves doesn't leave it half done.
+    async fn dispatch(self: &Arc<Self>, parts: Parts, request: Request) -> Result<Response, Dropped> {
+        let port = Arc::clone(self);
+        let done = tokio::spawn(async move {
+            let response = port.answer(parts, &request).await;
+            port.counted(&request, response).await
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "a request was not done");
+            Dropped
+        })
+    }
+
+    async fn answer(&self, mut parts: Parts, request: &Request) -> Response {
+        if let Some(credentials) = &self.credentials
+            && let Err(code) = signature::verify(credentials, &parts, &request.body)
+        {
+            return refusal(&parts, StatusCode::FORBIDDEN, code);
+        }
+        if let Some(operation) = kinesis_operation(&parts.headers) {
+            let operation = operation.to_owned();
+            let body = http::Request::from_parts(parts, Body::from(request.body.clone()));
+            return self.kinesis.answer(&operation, request.stream.as_deref(), body).await;
+        }
+        let Some(body) = signature::strip(&mut parts, &request.body) else {
+            return refusal(&parts, StatusCode::BAD_REQUEST, "IncompleteBody");
+        };
+        let call = http::Request::from_parts(parts, s3s::Body::from(body));
+        match self.s3.call(call).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => {
+                tracing::error!(?error, "a request to S3 was not answered");
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        }
+    }
+
+    /// Counts an answer; its body is read to its end for that, unless it is an event stream.
+    async fn counted(&self, request: &Request, response: Response) -> Response {
+        let status = response.status();
+        let (parts, body) = response.into_parts();
+        let streams = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/vnd.amazon.eventstream"));
+        if streams {
+            self.counter.add(&request.operation, status.as_u16(), request.body.len(), 0);
+            return Response::from_parts(parts, body);
+        }
+        let body = if status == StatusCode::NOT_MODIFIED {
+            Bytes::new()
+        } else {
+            match body.collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(error) => {
+                    tracing::error!(%error, "an answer has no end");
+                    Bytes::new()
+                }
+            }
+        };
+        self.counter.add(&request.operation, status.as_u16(), request.body.len(), body.len());
+        Response::from_parts(parts, Body::from(body))
+    }
+}
+
+/// An error in the words of the service that was asked.
+fn refusal(parts: &Parts, status: StatusCode, code: &str) -> Response {
+    let json = kinesis_operation(&parts.headers).is_some();
+    let (kind, body) = if json {
+        let message = "refused by the local AWS";
+        ("application/x-amz-json-1.1", serde_json::json!({ "__type": code, "message": message }).to_string())
+    } else {
+        let head = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
+        let message = "<Message>refused by the local AWS</Message>";
+        ("application/xml", format!("{head}<Error><Code>{code}</Code>{message}</Error>"))
+    };
+    let empty = status == StatusCode::NOT_MODIFIED || parts.method == http::Method::HEAD;
+    let mut response = Response::new(if empty { Body::empty() } else { Body::from(body) });
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,8 @@
+//! How the local AWS behaves, seen through the real AWS SDK over real HTTP.
+
+#![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+mod client;
+mod faults;
+mod kinesis;
+mod s3;
