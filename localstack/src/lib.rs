@@ -23,6 +23,8 @@
 //! # }).unwrap();
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "this crate is the world that has the time and the chance")]
+
 mod aws;
 mod classify;
 mod count;
