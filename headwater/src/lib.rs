@@ -5,6 +5,7 @@ pub mod event;
 pub mod format;
 mod id;
 pub mod limits;
+pub mod memory;
 pub mod port;
 pub mod read;
 mod store;

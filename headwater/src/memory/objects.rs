@@ -1,0 +1,183 @@
+//! S3 in memory: a sorted map, one lock, and an `ETag` that no two writes share.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Bound,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::task::yield_now;
+
+use crate::{
+    limits,
+    memory::lock,
+    port::{Clock, ETag, Got, Listed, ObjectError, Objects, Precondition},
+};
+
+/// Keys of one listing.
+const LISTED: usize = 1_000;
+
+/// A bucket in memory.
+///
+/// Like S3 it shows the time of a write in whole seconds when an object is read, in milliseconds when it is listed.
+pub struct MemoryObjects {
+    clock: Arc<dyn Clock>,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Default)]
+struct Bucket {
+    objects: BTreeMap<String, Object>,
+    writes: u64,
+}
+
+struct Object {
+    body: Bytes,
+    etag: ETag,
+    modified: Timestamp,
+}
+
+impl MemoryObjects {
+    /// An empty bucket with this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, bucket: Mutex::default() }
+    }
+
+    /// What stands under `prefix`, in the order of the keys: for looking behind the port.
+    pub fn all(&self, prefix: &str) -> Vec<(String, Bytes)> {
+        let bucket = lock(&self.bucket);
+        let found = bucket.from(prefix, None).map(|(key, object)| (key.clone(), object.body.clone()));
+        found.collect()
+    }
+
+    /// Writes without a precondition: for setting up what the library itself would not write.
+    pub fn insert(&self, key: &str, body: impl Into<Bytes>) -> ETag {
+        lock(&self.bucket).write(key, body.into(), self.clock.now())
+    }
+
+    /// Deletes without a precondition; tells whether an object stood there.
+    pub fn remove(&self, key: &str) -> bool {
+        lock(&self.bucket).objects.remove(key).is_some()
+    }
+
+    fn get_now(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
+        let bucket = lock(&self.bucket);
+        let Some(Object { body, etag, modified }) = bucket.objects.get(key) else {
+            return Ok(Got::Missing);
+        };
+        if known == Some(etag) {
+            return Ok(Got::Unchanged);
+        }
+        check_size(key, body.len())?;
+        let modified = Timestamp::from_second(modified.as_second()).unwrap_or(*modified);
+        Ok(Got::Found { body: body.clone(), etag: etag.clone(), modified })
+    }
+
+    fn put_now(&self, key: &str, body: Bytes, only: &Precondition) -> Result<ETag, ObjectError> {
+        check_size(key, body.len())?;
+        if key.is_empty() || key.len() > 1_024 {
+            return Err(ObjectError::Refused(format!("a key has 1 to 1,024 bytes, not {}", key.len())));
+        }
+        let mut bucket = lock(&self.bucket);
+        let standing = bucket.objects.get(key).map(|object| &object.etag);
+        let holds = match only {
+            Precondition::Absent => standing.is_none(),
+            Precondition::Matches(etag) => standing == Some(etag),
+        };
+        if !holds {
+            return Err(ObjectError::Precondition);
+        }
+        Ok(bucket.write(key, body, self.clock.now()))
+    }
+
+    fn delete_now(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
+        let mut bucket = lock(&self.bucket);
+        if bucket.objects.get(key).map(|object| &object.etag) != Some(only) {
+            return Err(ObjectError::Precondition);
+        }
+        bucket.objects.remove(key);
+        Ok(())
+    }
+
+    fn list_now(&self, prefix: &str, after: Option<&str>) -> Vec<Listed> {
+        let bucket = lock(&self.bucket);
+        let listed = bucket.from(prefix, after).map(|(key, object)| Listed {
+            key: key.clone(),
+            size: object.body.len() as u64,
+            modified: object.modified,
+        });
+        listed.take(LISTED).collect()
+    }
+}
+
+impl Bucket {
+    fn write(&mut self, key: &str, body: Bytes, modified: Timestamp) -> ETag {
+        self.writes += 1;
+        let etag = ETag(format!("\"{:032x}\"", self.writes));
+        self.objects.insert(key.to_owned(), Object { body, etag: etag.clone(), modified });
+        etag
+    }
+
+    fn from<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a String, &'a Object)> {
+        let begin = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let range = self.objects.range::<str, _>((begin, Bound::Unbounded));
+        range.take_while(move |(key, _)| key.starts_with(prefix))
+    }
+}
+
+/// Neither read nor written: what the one does, the other could not.
+fn check_size(key: &str, bytes: usize) -> Result<(), ObjectError> {
+    if bytes > limits::OBJECT_BYTES {
+        let most = limits::OBJECT_BYTES;
+        return Err(ObjectError::Refused(format!("{key} has {bytes} bytes, more than the {most} allowed")));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Objects for MemoryObjects {
+    async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
+        yield_now().await;
+        let got = self.get_now(key, known);
+        yield_now().await;
+        got
+    }
+
+    async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
+        yield_now().await;
+        let put = self.put_now(key, body, &only);
+        yield_now().await;
+        put
+    }
+
+    async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
+        yield_now().await;
+        let deleted = self.delete_now(key, only);
+        yield_now().await;
+        deleted
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+        yield_now().await;
+        let listed = self.list_now(prefix, after);
+        yield_now().await;
+        Ok(listed)
+    }
+}
+
+impl fmt::Debug for MemoryObjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryObjects").finish_non_exhaustive()
+    }
+}
