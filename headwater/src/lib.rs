@@ -1,12 +1,15 @@
 //! Headwater.
 pub mod aggregate;
+mod commit;
 mod error;
 pub mod event;
 pub mod format;
 mod id;
 pub mod limits;
+mod load;
 pub mod memory;
 pub mod port;
+mod publish;
 pub mod read;
 mod store;
 

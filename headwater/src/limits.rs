@@ -2,6 +2,8 @@
 //!
 //! A value beyond a limit is refused before anything is written, with an error that names the field and the limit.
 
+use std::time::Duration;
+
 /// Longest `kind` of a stream, in bytes.
 pub const KIND_BYTES: usize = 40;
 /// Longest `id` of a stream, in bytes of UTF-8. Percent-encoded three to one it stays far below S3's 1,024 bytes of key,
@@ -33,3 +35,7 @@ pub const GROUP_COMMITS: usize = 256;
 pub const OBJECT_BYTES: usize = 64 << 20;
 /// Longest projection name and view key, in bytes of UTF-8.
 pub const VIEW_KEY_BYTES: usize = 200;
+/// Most commands that wait for one stream in one process; more are answered as unavailable.
+pub const QUEUED_COMMANDS: usize = 8_192;
+/// The longest that anyone tries to publish a commit: the archiver remembers the keys of commits for as long.
+pub const PUBLISH_FOR: Duration = Duration::from_mins(10);

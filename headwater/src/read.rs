@@ -6,19 +6,26 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::StoreError,
-    format::{commit::Commit, head::Head, key, page::Page},
+    format::{
+        commit::Commit,
+        head::{Head, PageRef},
+        key,
+        page::Page,
+    },
     id::{StreamId, Version},
     port::{ETag, Entropy, Got, ObjectError, Objects, Ports, backoff},
 };
 
 /// Pages that one load reads at a time.
 const PAGES_AT_A_TIME: usize = 16;
+/// Pages that a stream of commits reads ahead.
+const PAGES_AHEAD: usize = 2;
 
 /// Reads streams.
 #[derive(Clone)]
@@ -100,12 +107,44 @@ impl Reader {
     /// The commits of the stream with a version after `after`, in version order: the pages that hold them are read in
     /// parallel.
     pub async fn commits(&self, head: &Head, after: Version) -> Result<Vec<Arc<Commit>>, StoreError> {
-        let pages = head.pages.iter().filter(|page| page.last > after).map(|page| page.first);
-        let reads = pages.map(|first| self.page(&head.stream, first));
-        let pages: Vec<Page> = stream::iter(reads).buffered(PAGES_AT_A_TIME).try_collect().await?;
+        let older: Vec<_> = head.pages.iter().filter(|page| page.last > after).copied().collect();
+        let read = |page: PageRef| self.page(&head.stream, page.first);
+        let pages: Vec<Page> = stream::iter(older).map(read).buffered(PAGES_AT_A_TIME).try_collect().await?;
         let paged = pages.into_iter().flat_map(|page| page.commits);
         let newest = head.commits.iter().cloned();
         Ok(paged.chain(newest).skip_while(|commit| commit.last <= after).collect())
+    }
+
+    /// The commits of a stream that hold versions from `from` on, in version order, as they stand when the head is read.
+    /// A few pages are read ahead.
+    pub fn stream(
+        &self,
+        stream: StreamId,
+        from: Version,
+    ) -> impl Stream<Item = Result<Arc<Commit>, StoreError>> + Send + use<> {
+        let reader = self.clone();
+        let head = async move {
+            let head = match reader.head(&stream, None).await? {
+                HeadRead::Found { head, .. } => *head,
+                HeadRead::Missing | HeadRead::Unchanged => Head::new(stream),
+            };
+            Ok::<_, StoreError>(reader.from(head, from))
+        };
+        stream::once(head).try_flatten()
+    }
+
+    fn from(self, head: Head, from: Version) -> impl Stream<Item = Result<Arc<Commit>, StoreError>> + Send {
+        let firsts: Vec<Version> =
+            head.pages.iter().filter(|page| page.last >= from).map(|page| page.first).collect();
+        let (name, newest) = (head.stream, head.commits);
+        let pages = stream::iter(firsts).map(move |first| {
+            let (reader, name) = (self.clone(), name.clone());
+            async move { reader.page(&name, first).await }
+        });
+        let paged =
+            pages.buffered(PAGES_AHEAD).map_ok(|page| stream::iter(page.commits).map(Ok)).try_flatten();
+        let all = paged.chain(stream::iter(newest).map(Ok));
+        all.try_skip_while(move |commit| std::future::ready(Ok(commit.last < from)))
     }
 
     /// The commit that holds `version`; `None` where the stream is shorter.

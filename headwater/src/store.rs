@@ -4,16 +4,22 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::Stream;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     aggregate::Aggregate,
+    commit::{AppendTask, Cache, Call, ExecuteTask, Lanes},
     error::StoreError,
     event::StoredEvent,
     format::commit::{Commit, Meta},
     id::{CommitId, StreamId, Token, Version},
+    load::{self, Folded},
     port::Ports,
     read::Reader,
 };
+
+/// How much longer than its deadline a caller waits for the word that its time is over.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The version that a stream must be at for a commit to go on top.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -135,59 +141,113 @@ impl Default for Settings {
 }
 
 /// An event store on one bucket and one stream. Cheap to clone; clones share their cache and their queues.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
+    ports: Ports,
+    settings: Arc<Settings>,
     reader: Reader,
+    cache: Arc<Cache>,
+    lanes: Lanes,
 }
 
 impl Store {
-    /// A store on these ports; needs a tokio runtime.
-    pub fn new(ports: Ports, _settings: Settings) -> Self {
-        Self { reader: Reader::new(&ports) }
+    /// A store on these ports.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, where nothing could publish.
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let reader = Reader::new(&ports);
+        let cache = Arc::new(Cache::new(settings.cache_bytes));
+        let lanes = Lanes::new(&ports, reader.clone(), Arc::clone(&cache), &settings);
+        Self { ports, settings: Arc::new(settings), reader, cache, lanes }
     }
 
     /// Decides `command` on the aggregate `id` and commits its events.
+    ///
+    /// Commands for one aggregate queue behind one another and are committed together. Dropping the future does not stop
+    /// the command.
     pub async fn execute<A: Aggregate>(
         &self,
-        _id: &str,
-        _command: A::Command,
-        _options: Options,
+        id: &str,
+        command: A::Command,
+        options: Options,
     ) -> Result<Executed<A>, ExecuteError<A::Rejection>> {
-        Err(StoreError::Unavailable("not built yet".to_owned()).into())
+        let stream = StreamId::new(A::KIND, id).map_err(StoreError::from)?;
+        let call = self.call(stream, options)?;
+        let lost = call.unknown("no answer before the deadline");
+        let (task, answer) = ExecuteTask::<A>::new(call, command);
+        self.lanes.submit(Box::new(task));
+        match timeout(self.settings.deadline + GRACE, answer).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(lost.into()),
+        }
     }
 
     /// Commits `events` as they are.
     pub async fn append(
         &self,
-        _stream: &StreamId,
-        _events: Vec<StoredEvent>,
-        _options: Options,
+        stream: &StreamId,
+        events: Vec<StoredEvent>,
+        options: Options,
     ) -> Result<Appended, StoreError> {
-        Err(StoreError::Unavailable("not built yet".to_owned()))
+        let call = self.call(stream.clone(), options)?;
+        let lost = call.unknown("no answer before the deadline");
+        let (task, answer) = AppendTask::new(call, events);
+        self.lanes.submit(Box::new(task));
+        match timeout(self.settings.deadline + GRACE, answer).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(lost),
+        }
     }
 
     /// The newest state of the aggregate `id`: sees every commit that was answered before (H7).
-    pub async fn load<A: Aggregate>(&self, _id: &str) -> Result<Loaded<A>, StoreError> {
-        Err(StoreError::Unavailable("not built yet".to_owned()))
+    pub async fn load<A: Aggregate>(&self, id: &str) -> Result<Loaded<A>, StoreError> {
+        let stream = StreamId::new(A::KIND, id)?;
+        let known = self.cache.refresh(&self.reader, &stream, self.cache.get(&stream)).await?;
+        let version = known.head.version;
+        if let Some(state) = known.state::<A>() {
+            return Ok(Loaded { state: state.clone(), version });
+        }
+        let state: A = load::fold(&self.reader, &known.head, version).await?;
+        self.cache.folded(&known, Arc::new(Folded(state.clone())));
+        Ok(Loaded { state, version })
     }
 
-    /// The commits of a stream with versions from `from` on, in version order.
+    /// The commits of a stream that hold versions from `from` on, in version order, a page at a time.
     pub fn read(
         &self,
-        _stream: &StreamId,
-        _from: Version,
-    ) -> impl Stream<Item = Result<Arc<Commit>, StoreError>> + Send {
-        futures::stream::empty()
+        stream: &StreamId,
+        from: Version,
+    ) -> impl Stream<Item = Result<Arc<Commit>, StoreError>> + Send + use<> {
+        self.reader.stream(stream.clone(), from)
     }
 
-    /// Waits until everything that was committed here has been published, or `patience` is over; tells how many commits
-    /// are still not.
-    pub async fn drain(&self, _patience: Duration) -> usize {
-        0
+    /// Waits until everything that was committed here has been published, or `patience` is over; tells how many streams
+    /// still have something under way.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        let deadline = Instant::now() + patience;
+        while self.lanes.busy() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.lanes.busy()
     }
 
     /// The reader of streams.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    fn call(&self, stream: StreamId, options: Options) -> Result<Call, StoreError> {
+        Call::new(&self.ports, stream, options, Instant::now() + self.settings.deadline)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("settings", &self.settings)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }

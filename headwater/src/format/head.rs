@@ -165,6 +165,23 @@ impl Head {
         self.remembered.drain(..self.remembered.len().saturating_sub(needed));
     }
 
+    /// About how many bytes it takes.
+    pub fn weight(&self) -> usize {
+        let commits: usize = self.commits.iter().map(|commit| weight(commit)).sum();
+        commits
+            + self.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.get().len())
+            + 40 * self.pages.len()
+            + 200
+    }
+
+    /// Whether a load would have to read pages, for want of a snapshot of this schema.
+    pub fn wants_snapshot(&self, schema: u32) -> bool {
+        let covers = |snapshot: &Snapshot, last| snapshot.schema == schema && snapshot.version >= last;
+        let covered =
+            |page: &PageRef| self.snapshot.as_ref().is_some_and(|snapshot| covers(snapshot, page.last));
+        self.pages.last().is_some_and(|page| !covered(page))
+    }
+
     fn check(&self) -> Result<(), String> {
         let mut next = Version::new(1);
         for page in &self.pages {

@@ -1,0 +1,95 @@
+//! A draft: the head that a round will try to write, growing with every decision.
+
+use std::sync::Arc;
+
+use super::cache::{Known, State};
+use crate::{
+    error::StoreError,
+    format::{commit::Commit, head::Head},
+    id::{CommitId, Version},
+    limits,
+    read::Reader,
+};
+
+/// The base of a round, and the commits that were decided on top of it.
+pub(crate) struct Draft {
+    pub(super) base: Known,
+    /// The base was read after the commands of this round came in.
+    pub(super) fresh: bool,
+    pub(super) commits: Vec<Arc<Commit>>,
+    /// The state after the commits, if somebody folded it.
+    pub(super) state: Option<Arc<dyn State>>,
+    bytes: usize,
+}
+
+impl Draft {
+    pub(super) fn new(base: Known, fresh: bool) -> Self {
+        let state = base.state.clone();
+        let bytes = envelope(&base.head);
+        Self { base, fresh, commits: Vec::new(), state, bytes }
+    }
+
+    /// The version that the next decision stands on.
+    pub(super) fn version(&self) -> Version {
+        self.commits.last().map_or(self.base.head.version, |commit| commit.last)
+    }
+
+    /// The versions of a commit with this id, committed or drafted.
+    pub(super) fn find(&self, id: &CommitId) -> Option<(Version, Version)> {
+        let drafted =
+            self.commits.iter().find(|commit| commit.id == *id).map(|commit| (commit.first, commit.last));
+        drafted.or_else(|| self.base.head.find(id))
+    }
+
+    /// The commit, committed or drafted, that begins at `first`.
+    pub(super) async fn commit_at(
+        &self,
+        reader: &Reader,
+        first: Version,
+    ) -> Result<Option<Arc<Commit>>, StoreError> {
+        match self.commits.iter().find(|commit| commit.first == first) {
+            Some(commit) => Ok(Some(Arc::clone(commit))),
+            None => reader.commit_at(&self.base.head, first).await,
+        }
+    }
+
+    /// Adds a commit; gives it back where the record that publishes the round has no room for it any more.
+    ///
+    /// A commit that would not fit a record of its own is [`StoreError::Invalid`]: Kinesis would refuse it for ever.
+    pub(super) fn push(&mut self, commit: Arc<Commit>) -> Result<Option<Arc<Commit>>, StoreError> {
+        let bytes = record_bytes(&commit)?;
+        let alone = bytes + envelope(&self.base.head);
+        if alone > limits::RECORD_BYTES {
+            let rule = format!("makes a record of {alone} bytes, the most is {}", limits::RECORD_BYTES);
+            return Err(StoreError::Invalid { field: "events", rule });
+        }
+        if self.bytes + bytes > limits::RECORD_BYTES {
+            return Ok(Some(commit));
+        }
+        self.bytes += bytes;
+        self.commits.push(commit);
+        Ok(None)
+    }
+
+    /// The head with the drafted commits, under a fresh write id.
+    pub(super) fn head(&self, write: String) -> Head {
+        let mut head = (*self.base.head).clone();
+        head.write = write;
+        head.push(self.commits.iter().cloned());
+        head.forget();
+        head
+    }
+}
+
+/// The most bytes that the record's fields take beside its commits, with its partition key.
+fn envelope(head: &Head) -> usize {
+    // The stream stands in the record and in the key, and JSON may escape a character sixfold.
+    128 + 8 * head.stream.as_str().len()
+}
+
+/// The most bytes that a commit adds to a record.
+fn record_bytes(commit: &Commit) -> Result<usize, StoreError> {
+    let invalid = |cause: serde_json::Error| StoreError::Invalid { field: "events", rule: cause.to_string() };
+    let types: usize = commit.events.iter().map(|event| 6 * event.name.len() + 3).sum();
+    Ok(serde_json::to_vec(commit).map_err(invalid)?.len() + 1 + types)
+}

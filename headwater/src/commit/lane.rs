@@ -1,0 +1,360 @@
+//! Lanes: commands for one stream queue behind one another, and are committed together.
+//!
+//! A stream that somebody writes has one worker, which ends when nobody waits any more. It takes all that wait, up to
+//! [`limits::GROUP_COMMITS`], and goes round until each is answered: read, decide, help, page, swap, publish. Processes
+//! race, threads do not. A caller that leaves stops nothing.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    cache::{Cache, Known},
+    draft::Draft,
+    paging,
+    settled::Settled,
+    swap::{Swap, swap},
+    task::{Decision, Task},
+};
+use crate::{
+    error::StoreError,
+    format::{commit::Commit, key, record::Record},
+    id::{StreamId, Version},
+    limits,
+    port::{Ports, backoff},
+    publish::Publisher,
+    read::Reader,
+    store::{Publication, Settings},
+};
+
+/// All lanes of a store.
+#[derive(Clone)]
+pub(crate) struct Lanes(Arc<Inner>);
+
+struct Inner {
+    ports: Ports,
+    reader: Reader,
+    cache: Arc<Cache>,
+    publisher: Publisher,
+    settled: Settled,
+    patience: Duration,
+    waiting: Mutex<HashMap<StreamId, VecDeque<Box<dyn Task>>>>,
+}
+
+/// A task with what it decided in this round.
+type Decided = (Box<dyn Task>, Result<Decision, StoreError>);
+
+impl Lanes {
+    /// Lanes over these ports.
+    pub(crate) fn new(ports: &Ports, reader: Reader, cache: Arc<Cache>, settings: &Settings) -> Self {
+        Self(Arc::new(Inner {
+            ports: ports.clone(),
+            reader,
+            cache,
+            publisher: Publisher::new(ports, settings.linger),
+            settled: Settled::default(),
+            patience: settings.publish_patience,
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// Queues a task behind the others of its stream.
+    pub(crate) fn submit(&self, mut task: Box<dyn Task>) {
+        let stream = task.call().stream.clone();
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = waiting.get_mut(&stream) else {
+            waiting.insert(stream.clone(), VecDeque::from([task]));
+            tokio::spawn(Arc::clone(&self.0).work(stream));
+            return;
+        };
+        if queue.len() < limits::QUEUED_COMMANDS {
+            queue.push_back(task);
+            return;
+        }
+        drop(waiting);
+        let most = limits::QUEUED_COMMANDS;
+        task.answer(Err(StoreError::Unavailable(format!("{most} commands wait for {stream} already"))));
+    }
+
+    /// How many streams are being written.
+    pub(crate) fn busy(&self) -> usize {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// Takes the lane away if its worker ends otherwise than by finding it empty: the tasks that are dropped unanswered tell
+/// their callers, and the next one starts a new worker.
+struct Closing<'a> {
+    inner: &'a Inner,
+    stream: &'a StreamId,
+    abnormal: bool,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if self.abnormal {
+            let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = waiting.remove(self.stream);
+            drop(waiting);
+            drop(left);
+        }
+    }
+}
+
+impl Inner {
+    async fn work(self: Arc<Self>, stream: StreamId) {
+        let mut closing = Closing { inner: &self, stream: &stream, abnormal: true };
+        while let Some(tasks) = self.next(&stream) {
+            self.rounds(&stream, tasks).await;
+        }
+        closing.abnormal = false;
+    }
+
+    /// The tasks that wait; `None`, and the lane is closed, when there are none.
+    fn next(&self, stream: &StreamId) -> Option<Vec<Box<dyn Task>>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = waiting.get_mut(stream)?;
+        if queue.is_empty() {
+            waiting.remove(stream);
+            return None;
+        }
+        let group = queue.len().min(limits::GROUP_COMMITS);
+        Some(queue.drain(..group).collect())
+    }
+
+    /// Goes round until every task is answered.
+    async fn rounds(&self, stream: &StreamId, mut tasks: Vec<Box<dyn Task>>) {
+        let mut newest: Option<Known> = None;
+        let mut pauses = backoff(&*self.ports.entropy, Duration::from_millis(5), Duration::from_millis(200));
+        loop {
+            tasks = expire(tasks);
+            let Some(deadline) = tasks.iter_mut().map(|task| task.call().deadline).max() else { return };
+            let (base, fresh) = match (newest.take(), self.cache.get(stream)) {
+                (Some(known), _) => (known, true),
+                (None, Some(known)) => (known, false),
+                (None, None) => match self.read(stream, None).await {
+                    Ok(known) => (known, true),
+                    Err(error) => return fail(tasks, &error),
+                },
+            };
+            let mut draft = Draft::new(base, fresh);
+            let (decided, later) = self.decide(tasks, &mut draft).await;
+            if draft.commits.is_empty() && !draft.fresh {
+                // Nothing proves yet that these answers stand on the newest state.
+                tasks = reunite(decided, later);
+                match self.read(stream, Some(&draft.base)).await {
+                    Ok(known) => newest = Some(known),
+                    Err(error) => return fail(tasks, &error),
+                }
+                continue;
+            }
+            if let Err(error) = self.help(&draft, &decided, deadline).await {
+                return fail(reunite(decided, later), &error);
+            }
+            tasks = if draft.commits.is_empty() {
+                answer(decided, Publication::Published);
+                later
+            } else {
+                match self.write(&draft, deadline).await {
+                    Swap::Done(..) => {
+                        self.publish(draft, decided).await;
+                        later
+                    }
+                    Swap::Lost(known) => {
+                        tracing::debug!(%stream, version = %known.head.version, "conflict");
+                        let mut tasks = reunite(decided, later);
+                        for task in &mut tasks {
+                            task.call().lost();
+                        }
+                        tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                        // What was read before the pause may be old; if it cannot be read again, it will do.
+                        newest = self.read(stream, Some(&known)).await.ok().or(Some(known));
+                        tasks
+                    }
+                    Swap::Unknown(reason) => {
+                        self.cache.forget(stream);
+                        unknown(decided, &reason);
+                        later
+                    }
+                    Swap::Refused(error) => {
+                        self.cache.forget(stream);
+                        return fail(reunite(decided, later), &error);
+                    }
+                }
+            };
+        }
+    }
+
+    /// Reads the head; the `known` one costs no body.
+    async fn read(&self, stream: &StreamId, known: Option<&Known>) -> Result<Known, StoreError> {
+        self.cache.refresh(&self.reader, stream, known.cloned()).await
+    }
+
+    /// Lets every task decide on top of the ones before it; those that found no room come back second.
+    async fn decide(
+        &self,
+        tasks: Vec<Box<dyn Task>>,
+        draft: &mut Draft,
+    ) -> (Vec<Decided>, Vec<Box<dyn Task>>) {
+        let (mut decided, mut later) = (Vec::with_capacity(tasks.len()), Vec::new());
+        for mut task in tasks {
+            if !later.is_empty() {
+                later.push(task);
+                continue;
+            }
+            match task.decide(draft, &self.reader).await {
+                Ok(Decision::Later) => later.push(task),
+                decision => decided.push((task, decision)),
+            }
+        }
+        (decided, later)
+    }
+
+    /// Publishes the base's newest write, where that is needed and not known to be done.
+    async fn help(&self, draft: &Draft, decided: &[Decided], deadline: Instant) -> Result<(), StoreError> {
+        let base = &draft.base;
+        let repeats = |(_, decision): &Decided| matches!(decision, Ok(Decision::Repeat(first)) if *first >= base.head.newest_write);
+        if base.published || (draft.commits.is_empty() && !decided.iter().any(repeats)) {
+            return Ok(());
+        }
+        let settled = match base.modified {
+            Some(modified) => self.settled.covers(&self.reader, modified).await,
+            None => false,
+        };
+        if !settled {
+            let stream = &base.head.stream;
+            tracing::debug!(%stream, version = %base.head.version, "help");
+            let record = record(stream, base.head.newest_commits().to_vec())?;
+            let late = |_| {
+                StoreError::Unavailable(
+                    "the stream's newest commit could not be published in time".to_owned(),
+                )
+            };
+            let published =
+                timeout_at(deadline, self.publisher.publish(stream, record)).await.map_err(late)?;
+            published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
+        if let Some(etag) = &base.etag {
+            self.cache.published(&base.head.stream, etag);
+        }
+        Ok(())
+    }
+
+    /// Pages and swaps, and remembers the new head.
+    async fn write(&self, draft: &Draft, deadline: Instant) -> Swap {
+        let stream = &draft.base.head.stream;
+        let mut head = draft.head(self.ports.entropy.unique());
+        if let Err(error) = paging::page(&self.ports, &self.reader, &mut head, deadline).await {
+            tracing::warn!(%stream, %error, "the head keeps what should have moved to a page");
+        }
+        if let Some(state) = draft.state.as_ref().filter(|state| head.wants_snapshot(state.schema())) {
+            head.snapshot = state.snapshot(head.version).or(head.snapshot);
+        }
+        let body = match head.encode() {
+            Ok(body) => body,
+            Err(error) => return Swap::Refused(StoreError::corrupt(key::head(stream), &error)),
+        };
+        let key = key::head(stream);
+        let end = swap(&self.ports, &self.reader, &draft.base, (&key, &body), &draft.commits, deadline).await;
+        match &end {
+            Swap::Done(etag, None) => {
+                self.cache.keep(Known { state: draft.state.clone(), ..Known::new(head, etag.clone(), None) });
+            }
+            Swap::Done(_, Some(known)) | Swap::Lost(known) => self.cache.keep(known.clone()),
+            Swap::Unknown(_) | Swap::Refused(_) => {}
+        }
+        end
+    }
+
+    /// Publishes the round's commits and answers: at once when Kinesis has them, or after some patience as pending. Then
+    /// it waits on, for no second record of the stream may be under way (H4), nor a second write unpublished (H5).
+    async fn publish(&self, draft: Draft, decided: Vec<Decided>) {
+        let stream = draft.base.head.stream.clone();
+        let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
+        let record = match record(&stream, draft.commits) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(%stream, version = %newest, %error, "committed, and no record can be made of it");
+                return answer(decided, Publication::Pending);
+            }
+        };
+        let mut publish = std::pin::pin!(self.publisher.publish(&stream, record));
+        let published = if let Ok(published) = timeout(self.patience, &mut publish).await {
+            answer(decided, if published.is_ok() { Publication::Published } else { Publication::Pending });
+            published
+        } else {
+            answer(decided, Publication::Pending);
+            publish.await
+        };
+        match published {
+            Ok(()) => self.published(&stream, newest),
+            Err(error) => {
+                tracing::error!(%stream, version = %newest, %error, "committed, left to the next writer or the relay");
+            }
+        }
+    }
+
+    /// Notes that the write that ends at `newest` is in Kinesis, if it is still the newest.
+    fn published(&self, stream: &StreamId, newest: Version) {
+        if let Some(known) = self.cache.get(stream).filter(|known| known.head.version == newest)
+            && let Some(etag) = &known.etag
+        {
+            self.cache.published(stream, etag);
+        }
+    }
+}
+
+/// Takes out the tasks whose time is over: nothing of theirs was committed.
+fn expire(tasks: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+    let now = Instant::now();
+    let mut alive = Vec::with_capacity(tasks.len());
+    for mut task in tasks {
+        if task.call().deadline > now {
+            alive.push(task);
+        } else {
+            task.answer(Err(StoreError::Unavailable("the deadline passed".to_owned())));
+        }
+    }
+    alive
+}
+
+/// The tasks of a round that did not count, in their order.
+fn reunite(decided: Vec<Decided>, later: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+    decided.into_iter().map(|(task, _)| task).chain(later).collect()
+}
+
+fn answer(decided: Vec<Decided>, publication: Publication) {
+    for (task, decision) in decided {
+        task.answer(decision.map(|decision| match decision {
+            Decision::Commit | Decision::Repeat(_) => publication,
+            Decision::Nothing | Decision::Later => Publication::Published,
+        }));
+    }
+}
+
+fn fail(tasks: Vec<Box<dyn Task>>, error: &StoreError) {
+    for task in tasks {
+        task.answer(Err(error.clone()));
+    }
+}
+
+/// Answers a round whose swap has no known end: what it would have committed may stand, or may yet.
+fn unknown(decided: Vec<Decided>, reason: &str) {
+    for (mut task, decision) in decided {
+        let error = match decision {
+            Ok(Decision::Commit | Decision::Repeat(_)) => task.call().unknown(reason),
+            _ => StoreError::Unavailable(format!("the newest state is unknown: {reason}")),
+        };
+        task.answer(Err(error));
+    }
+}
+
+/// The record of commits.
+fn record(stream: &StreamId, commits: Vec<Arc<Commit>>) -> Result<bytes::Bytes, StoreError> {
+    let record = Record::new(stream.clone(), commits);
+    record.encode().map_err(|error| StoreError::corrupt(stream.as_str(), &error))
+}

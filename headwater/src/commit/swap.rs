@@ -1,0 +1,105 @@
+//! The swap: the one conditional PUT that decides, and what to make of an answer that is none.
+//!
+//! | answer | what is true | what is done |
+//! |---|---|---|
+//! | the new `ETag` | our commits stand | [`Swap::Done`] |
+//! | 409 | this attempt did nothing | the same PUT again |
+//! | 412 | somebody else's write stands, or ours, whose answer was lost | read the head |
+//! | time-out, 5xx | unknown | read the head; unchanged: the same PUT again |
+//! | refused | this attempt did nothing | [`Swap::Refused`], unless an earlier attempt is still unknown |
+//!
+//! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). Once the head
+//! has moved on, an attempt that is still under way cannot succeed any more, because no `ETag` comes back.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::cache::Known;
+use crate::{
+    error::StoreError,
+    format::commit::Commit,
+    port::{ObjectError, Ports, Precondition, backoff},
+    read::{HeadRead, Reader},
+};
+
+/// How a swap ended.
+pub(super) enum Swap {
+    /// Our commits stand; this is the newest head, where it was read.
+    Done(crate::port::ETag, Option<Known>),
+    /// Somebody else's write stands instead; this is the newest head.
+    Lost(Known),
+    /// Whether our commits stand could not be learned.
+    Unknown(String),
+    /// It cannot be done; nothing happened.
+    Refused(StoreError),
+}
+
+/// Replaces the head `base` by `body`, which holds `commits` on top of it.
+pub(super) async fn swap(
+    ports: &Ports,
+    reader: &Reader,
+    base: &Known,
+    (key, body): (&str, &Bytes),
+    commits: &[Arc<Commit>],
+    deadline: Instant,
+) -> Swap {
+    let only = || base.etag.clone().map_or(Precondition::Absent, Precondition::Matches);
+    let mut pauses = backoff(&*ports.entropy, Duration::from_millis(10), Duration::from_secs(1));
+    let mut unknown = None;
+    loop {
+        match timeout_at(deadline, ports.objects.put(key, body.clone(), only())).await {
+            Ok(Ok(etag)) => return Swap::Done(etag, None),
+            Ok(Err(ObjectError::InFlight)) => {}
+            Ok(Err(error @ ObjectError::Refused(_))) => return refused(error.into(), unknown),
+            Ok(Err(error @ (ObjectError::Precondition | ObjectError::Unknown(_)))) => {
+                if let ObjectError::Unknown(reason) = error {
+                    unknown = Some(reason);
+                }
+                match timeout_at(deadline, settle(reader, base, commits)).await {
+                    Ok(Ok(Some(end))) => return end,
+                    Ok(Ok(None)) => {}
+                    Ok(Err(error @ StoreError::Corrupt { .. })) => return refused(error, unknown),
+                    Ok(Err(error)) => return Swap::Unknown(error.to_string()),
+                    Err(_) => return Swap::Unknown("the head could not be read in time".to_owned()),
+                }
+            }
+            Err(_) => return Swap::Unknown(unknown.unwrap_or_else(|| "no answer in time".to_owned())),
+        }
+        let pause = pauses.next().unwrap_or_default();
+        if Instant::now() + pause >= deadline {
+            let busy = "other writes of the head were in flight until the deadline".to_owned();
+            return refused(StoreError::Unavailable(busy), unknown);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Refused, unless an earlier attempt may have succeeded, or may yet.
+fn refused(error: StoreError, unknown: Option<String>) -> Swap {
+    match unknown {
+        Some(reason) => Swap::Unknown(format!("{reason}, then {error}")),
+        None => Swap::Refused(error),
+    }
+}
+
+/// Whose write stands; `None` where the head is still the base.
+async fn settle(reader: &Reader, base: &Known, commits: &[Arc<Commit>]) -> Result<Option<Swap>, StoreError> {
+    let stream = &base.head.stream;
+    let (head, etag, modified) = match reader.head(stream, base.etag.as_ref()).await? {
+        HeadRead::Unchanged => return Ok(None),
+        HeadRead::Missing if base.etag.is_none() => return Ok(None),
+        HeadRead::Missing => {
+            let key = crate::format::key::head(stream);
+            return Err(StoreError::Corrupt { key, reason: "the head was deleted".to_owned() });
+        }
+        HeadRead::Found { head, etag, modified } => (head, etag, modified),
+    };
+    let mut ours = !commits.is_empty();
+    for commit in commits {
+        ours = ours && reader.commit_at(&head, commit.first).await?.as_ref() == Some(commit);
+    }
+    let known = Known::new(*head, etag.clone(), Some(modified));
+    Ok(Some(if ours { Swap::Done(etag, Some(known)) } else { Swap::Lost(known) }))
+}

@@ -1,0 +1,323 @@
+//! Tasks: a command that is to be executed, events that are to be appended.
+//!
+//! A task decides, perhaps several times, each time on a newer draft, and is answered once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::draft::Draft;
+use crate::{
+    aggregate::Aggregate,
+    error::StoreError,
+    event::{EventError, StoredEvent},
+    format::commit::Commit,
+    id::{CommitId, StreamId, Token, Version},
+    limits,
+    load::{self, Folded},
+    port::{Clock, Ports},
+    read::Reader,
+    store::{Appended, ExecuteError, Executed, Expected, OnConflict, Options, Publication},
+};
+
+/// How often a command is decided again before it is a conflict.
+const RETRIES: u32 = 5;
+
+/// What a task made of a draft.
+pub(crate) enum Decision {
+    /// A commit, which is in the draft now.
+    Commit,
+    /// A commit that stands, or is in the draft, already.
+    Repeat(Version),
+    /// Nothing is to be committed.
+    Nothing,
+    /// The draft has no room left: again in the next round.
+    Later,
+}
+
+/// One caller's wish.
+#[async_trait]
+pub(crate) trait Task: Send + Sync {
+    /// Decides on top of the draft. An error is this task's answer, if the draft proves to be the newest state.
+    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError>;
+
+    /// What the task has in common with every other.
+    fn call(&mut self) -> &mut Call;
+
+    /// Answers the caller. The caller may have left.
+    fn answer(self: Box<Self>, end: Result<Publication, StoreError>);
+}
+
+/// What every task carries.
+pub(crate) struct Call {
+    pub(super) stream: StreamId,
+    pub(super) commit_id: CommitId,
+    pub(super) deadline: Instant,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    losses: u32,
+}
+
+impl Call {
+    /// A call on `stream`; without a commit id it gets a fresh one.
+    pub(crate) fn new(
+        ports: &Ports,
+        stream: StreamId,
+        mut options: Options,
+        deadline: Instant,
+    ) -> Result<Self, StoreError> {
+        let commit_id = match options.commit_id.take() {
+            Some(id) => id,
+            None => ports.entropy.unique().parse()?,
+        };
+        Ok(Self { stream, commit_id, deadline, options, clock: Arc::clone(&ports.clock), losses: 0 })
+    }
+
+    /// Whether its commit stands is unknown.
+    pub(crate) fn unknown(&self, reason: &str) -> StoreError {
+        let (stream, commit) = (self.stream.clone(), self.commit_id.clone());
+        StoreError::Unknown { stream, commit, reason: reason.to_owned() }
+    }
+
+    /// Somebody else committed first.
+    pub(super) fn lost(&mut self) {
+        self.losses += 1;
+    }
+
+    fn conflict(&self, actual: Version) -> StoreError {
+        let expected = match self.options.expected {
+            Expected::Any => None,
+            Expected::NoStream => Some(Version::ZERO),
+            Expected::Exact(version) => Some(version),
+        };
+        StoreError::Conflict { stream: self.stream.clone(), expected, actual }
+    }
+
+    /// Whether a commit may go on top of `version`, merging aside.
+    fn allows(&self, version: Version) -> Result<(), StoreError> {
+        let expected = match self.options.expected {
+            Expected::Any => true,
+            Expected::NoStream => version == Version::ZERO,
+            Expected::Exact(expected) => version == expected,
+        };
+        let again = match self.options.on_conflict {
+            OnConflict::Retry => self.losses <= RETRIES,
+            OnConflict::Abandon | OnConflict::Merge => self.losses == 0,
+        };
+        if expected && again { Ok(()) } else { Err(self.conflict(version)) }
+    }
+
+    fn commit(&self, after: Version, events: Vec<StoredEvent>) -> Result<Arc<Commit>, StoreError> {
+        if events.is_empty() || events.len() > limits::COMMIT_EVENTS {
+            let rule = format!("must be 1 to {}, are {}", limits::COMMIT_EVENTS, events.len());
+            return Err(StoreError::Invalid { field: "events", rule });
+        }
+        let at = self.options.at.unwrap_or_else(|| self.clock.now());
+        let (first, last) = (after.next(), after.plus(events.len() as u64));
+        Ok(Arc::new(Commit {
+            id: self.commit_id.clone(),
+            first,
+            last,
+            at,
+            events,
+            meta: self.options.meta.clone(),
+        }))
+    }
+}
+
+/// What the caller of a command is told.
+type Answer<A> = Result<Executed<A>, ExecuteError<<A as Aggregate>::Rejection>>;
+
+/// A command on an aggregate.
+pub(crate) struct ExecuteTask<A: Aggregate> {
+    call: Call,
+    command: A::Command,
+    /// What was decided: kept for a merge.
+    decided: Option<Decided<A>>,
+    end: Option<Result<Executed<A>, A::Rejection>>,
+    reply: oneshot::Sender<Answer<A>>,
+}
+
+/// A decision.
+struct Decided<A: Aggregate> {
+    /// The version that it stands on.
+    on: Version,
+    /// That version is committed, and not only drafted.
+    committed: bool,
+    events: Vec<A::Event>,
+}
+
+impl<A: Aggregate> ExecuteTask<A> {
+    /// The task, and where its answer will come.
+    pub(crate) fn new(call: Call, command: A::Command) -> (Self, oneshot::Receiver<Answer<A>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { call, command, decided: None, end: None, reply }, answer)
+    }
+
+    fn executed(&self, state: A, version: Version, commit: Option<Arc<Commit>>, repeat: bool) -> Executed<A> {
+        let token = Token { stream: self.call.stream.clone(), version };
+        Executed { state, token, commit, repeat, publication: Publication::Published }
+    }
+
+    /// The state at `version`, where a commit ends, of the base or of the draft.
+    async fn state_at(draft: &Draft, reader: &Reader, version: Version) -> Result<A, StoreError> {
+        let newest = draft.state.as_ref().and_then(|state| state.any().downcast_ref::<A>());
+        if let Some(state) = newest.filter(|_| version == draft.version()) {
+            return Ok(state.clone());
+        }
+        let base = &draft.base;
+        let at_base = base.state::<A>().filter(|_| version >= base.head.version).cloned();
+        let mut state = match at_base {
+            Some(state) => state,
+            None => load::fold(reader, &base.head, version.min(base.head.version)).await?,
+        };
+        let drafted = draft.commits.iter().filter(|commit| commit.last <= version);
+        load::evolve(&mut state, &base.head.stream, drafted)?;
+        Ok(state)
+    }
+
+    /// The version that the decision stands on: the newest, unless it is one to be merged.
+    fn basis(&self, newest: Version) -> Result<Version, StoreError> {
+        match (self.call.options.on_conflict, self.call.options.expected, &self.decided) {
+            (OnConflict::Merge, _, Some(decided)) => Ok(decided.on),
+            (OnConflict::Merge, Expected::Exact(version), None) if version < newest => Ok(version),
+            _ => self.call.allows(newest).map(|()| newest),
+        }
+    }
+
+    /// Whether what was decided stays right on top of what others committed.
+    async fn merges(
+        &self,
+        decided: &Decided<A>,
+        draft: &Draft,
+        reader: &Reader,
+        state: &A,
+    ) -> Result<bool, StoreError> {
+        let committed = reader.commits(&draft.base.head, decided.on).await?;
+        let drafted = draft.commits.iter().filter(|commit| commit.first > decided.on);
+        let others = load::events(&self.call.stream, committed.iter().chain(drafted))?;
+        load::guard(&self.call.stream, || state.merge(&decided.events, &others))
+    }
+}
+
+#[async_trait]
+impl<A: Aggregate> Task for ExecuteTask<A> {
+    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError> {
+        self.end = None;
+        if let Some((first, last)) = draft.find(&self.call.commit_id) {
+            let state = Self::state_at(draft, reader, last).await?;
+            let commit = draft.commit_at(reader, first).await?;
+            self.end = Some(Ok(self.executed(state, last, commit, true)));
+            return Ok(Decision::Repeat(first));
+        }
+        // What was decided on a draft that lost was decided on a state that never was.
+        self.decided
+            .take_if(|decided| !decided.committed || self.call.options.on_conflict != OnConflict::Merge);
+        let newest = draft.version();
+        let mut state = Self::state_at(draft, reader, newest).await?;
+        let on = self.basis(newest)?;
+        let decided = if let Some(decided) = self.decided.take() {
+            decided
+        } else {
+            let older = if on < newest { Some(Self::state_at(draft, reader, on).await?) } else { None };
+            let basis = older.as_ref().unwrap_or(&state);
+            match load::guard(&self.call.stream, || basis.decide(&self.command))? {
+                Ok(events) => Decided { on, committed: on <= draft.base.head.version, events },
+                Err(rejection) => {
+                    self.end = Some(Err(rejection));
+                    return Ok(Decision::Nothing);
+                }
+            }
+        };
+        if on < newest && !self.merges(&decided, draft, reader, &state).await? {
+            return Err(self.call.conflict(newest));
+        }
+        let decided = self.decided.insert(decided);
+        if decided.events.is_empty() {
+            self.end = Some(Ok(self.executed(state, newest, None, false)));
+            return Ok(Decision::Nothing);
+        }
+        let commit = self.call.commit(newest, encode::<A>(&decided.events)?)?;
+        if draft.push(Arc::clone(&commit))?.is_some() {
+            return Ok(Decision::Later);
+        }
+        load::guard(&self.call.stream, || decided.events.iter().for_each(|event| state.evolve(event)))?;
+        draft.state = Some(Arc::new(Folded(state.clone())));
+        self.end = Some(Ok(self.executed(state, commit.last, Some(commit), false)));
+        Ok(Decision::Commit)
+    }
+
+    fn call(&mut self) -> &mut Call {
+        &mut self.call
+    }
+
+    fn answer(self: Box<Self>, end: Result<Publication, StoreError>) {
+        let answer = match (end, self.end) {
+            (Ok(publication), Some(Ok(executed))) => Ok(Executed { publication, ..executed }),
+            (Ok(_), Some(Err(rejection))) => Err(ExecuteError::Rejected(rejection)),
+            (Ok(_), None) => Err(StoreError::Unavailable("the command was not decided".to_owned()).into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // The caller may have left.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn encode<A: Aggregate>(events: &[A::Event]) -> Result<Vec<StoredEvent>, StoreError> {
+    let encode = |event| StoredEvent::encode(event, A::event_schema(event));
+    let invalid = |error: EventError| StoreError::Invalid { field: "events", rule: error.to_string() };
+    events.iter().map(encode).collect::<Result<_, _>>().map_err(invalid)
+}
+
+/// Events that are appended as they are.
+pub(crate) struct AppendTask {
+    call: Call,
+    events: Vec<StoredEvent>,
+    end: Option<Appended>,
+    reply: oneshot::Sender<Result<Appended, StoreError>>,
+}
+
+impl AppendTask {
+    /// The task, and where its answer will come.
+    pub(crate) fn new(
+        call: Call,
+        events: Vec<StoredEvent>,
+    ) -> (Self, oneshot::Receiver<Result<Appended, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { call, events, end: None, reply }, answer)
+    }
+}
+
+#[async_trait]
+impl Task for AppendTask {
+    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError> {
+        let appended = |commit, repeat| Appended { commit, repeat, publication: Publication::Published };
+        if let Some((first, _)) = draft.find(&self.call.commit_id) {
+            self.end = draft.commit_at(reader, first).await?.map(|commit| appended(commit, true));
+            return Ok(Decision::Repeat(first));
+        }
+        self.call.allows(draft.version())?;
+        let commit = self.call.commit(draft.version(), self.events.clone())?;
+        if draft.push(Arc::clone(&commit))?.is_some() {
+            return Ok(Decision::Later);
+        }
+        draft.state = None;
+        self.end = Some(appended(commit, false));
+        Ok(Decision::Commit)
+    }
+
+    fn call(&mut self) -> &mut Call {
+        &mut self.call
+    }
+
+    fn answer(self: Box<Self>, end: Result<Publication, StoreError>) {
+        let answer = match (end, self.end) {
+            (Ok(publication), Some(appended)) => Ok(Appended { publication, ..appended }),
+            (Ok(_), None) => Err(StoreError::Unavailable("the events were not appended".to_owned())),
+            (Err(error), _) => Err(error),
+        };
+        // The caller may have left.
+        let _ = self.reply.send(answer);
+    }
+}

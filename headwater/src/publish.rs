@@ -1,0 +1,209 @@
+//! The publisher: commits that S3 holds go to Kinesis, in batches, and until Kinesis has them.
+//!
+//! 1. [`Publisher::publish`] waits for room in the queue ([`QUEUE_BYTES`]): that is the back-pressure.
+//! 2. The dispatcher sends at once while no call is under way; else records wait for company, a call's end or the linger.
+//! 3. A call takes at most [`limits::PUT_RECORDS`] records and [`limits::PUT_RECORDS_BYTES`], and never a record of a
+//!    stream that has another one unacknowledged (H4).
+//! 4. What Kinesis did not take is sent again, alone, after a growing, jittered pause; the stream stays busy meanwhile.
+//! 5. After [`limits::PUBLISH_FOR`] it is given up: the next writer of the stream helps, or the relay.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    id::StreamId,
+    limits,
+    port::{Entropy, Entry, Log, LogError, Ports, backoff},
+};
+
+/// Bytes of records that may wait; more must wait outside.
+const QUEUE_BYTES: usize = 64 << 20;
+/// Calls under way at a time.
+const CALLS: usize = 8;
+/// The longest that one call may take.
+const CALL: Duration = Duration::from_secs(15);
+
+/// Kinesis did not take the record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not published: {0}")]
+pub(crate) struct Unpublished(pub(crate) String);
+
+/// Publishes records. Cheap to clone; clones share one queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher {
+    jobs: mpsc::UnboundedSender<Job>,
+    room: Arc<Semaphore>,
+}
+
+/// One record on its way.
+#[derive(Debug)]
+struct Job {
+    entry: Entry,
+    since: Instant,
+    tries: u32,
+    done: oneshot::Sender<Result<(), Unpublished>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Publisher {
+    /// A publisher on the log of these ports.
+    pub(crate) fn new(ports: &Ports, linger: Duration) -> Self {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher {
+            log: Arc::clone(&ports.log),
+            entropy: Arc::clone(&ports.entropy),
+            linger,
+            ready: VecDeque::new(),
+            busy: HashSet::new(),
+            calls: FuturesUnordered::new(),
+            pauses: FuturesUnordered::new(),
+        };
+        tokio::spawn(dispatcher.run(queue));
+        Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
+    }
+
+    /// Publishes one record of `stream`; returns when Kinesis has it. Dropping the future does not stop the record.
+    pub(crate) async fn publish(&self, stream: &StreamId, data: Bytes) -> Result<(), Unpublished> {
+        let gone = |what: &str| Unpublished(format!("the publisher is gone: {what}"));
+        let bytes = u32::try_from(data.len().min(limits::RECORD_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| gone("closed"))?;
+        let entry = Entry { key: stream.to_string(), data };
+        let (done, answer) = oneshot::channel();
+        let job = Job { entry, since: Instant::now(), tries: 0, done, _room: room };
+        self.jobs.send(job).map_err(|_| gone("not running"))?;
+        answer.await.unwrap_or_else(|_| Err(gone("stopped")))
+    }
+}
+
+/// A record with what became of it in one call.
+type Settled = (Job, Result<(), String>);
+
+/// Owns the queue: forms the calls, and minds which streams are busy.
+struct Dispatcher {
+    log: Arc<dyn Log>,
+    entropy: Arc<dyn Entropy>,
+    linger: Duration,
+    ready: VecDeque<Job>,
+    busy: HashSet<String>,
+    calls: FuturesUnordered<BoxFuture<'static, Vec<Settled>>>,
+    pauses: FuturesUnordered<BoxFuture<'static, Job>>,
+}
+
+impl Dispatcher {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
+        let mut open = true;
+        while open || !self.ready.is_empty() || !self.calls.is_empty() || !self.pauses.is_empty() {
+            let linger = self.next_call();
+            tokio::select! {
+                job = queue.recv(), if open => match job {
+                    Some(job) => self.ready.push_back(job),
+                    None => open = false,
+                },
+                Some(results) = self.calls.next() => self.settle(results),
+                Some(job) = self.pauses.next() => {
+                    self.busy.remove(&job.entry.key);
+                    self.ready.push_front(job);
+                }
+                () = sleep_until(linger.unwrap_or_else(Instant::now)), if linger.is_some() => {}
+            }
+            while let Ok(job) = queue.try_recv() {
+                self.ready.push_back(job);
+            }
+            self.send();
+        }
+    }
+
+    /// When the next call is due although others are under way.
+    fn next_call(&self) -> Option<Instant> {
+        let waiting = self.ready.iter().find(|job| !self.busy.contains(&job.entry.key))?;
+        (self.calls.len() < CALLS).then(|| waiting.since + self.linger)
+    }
+
+    fn send(&mut self) {
+        while self.calls.len() < CALLS {
+            let batch = self.take();
+            if batch.is_empty() {
+                return;
+            }
+            let log = Arc::clone(&self.log);
+            self.calls.push(call(log, batch).boxed());
+        }
+    }
+
+    /// The records of one call, if it is time for one: each stream's oldest, if the stream is not busy.
+    fn take(&mut self) -> Vec<Job> {
+        let (mut taken, mut bytes, mut due) = (Vec::new(), 0, self.calls.is_empty());
+        let mut full = false;
+        for (place, job) in self.ready.iter().enumerate() {
+            if self.busy.contains(&job.entry.key) {
+                continue;
+            }
+            bytes += job.entry.data.len() + job.entry.key.len();
+            full = taken.len() == limits::PUT_RECORDS
+                || (bytes > limits::PUT_RECORDS_BYTES && !taken.is_empty());
+            if full {
+                break;
+            }
+            due |= job.since.elapsed() >= self.linger;
+            self.busy.insert(job.entry.key.clone());
+            taken.push(place);
+        }
+        if due || full {
+            // From the back, so that the places before stay what they are.
+            let mut jobs: Vec<Job> =
+                taken.into_iter().rev().filter_map(|place| self.ready.remove(place)).collect();
+            jobs.reverse();
+            return jobs;
+        }
+        for place in taken {
+            self.busy.remove(&self.ready[place].entry.key);
+        }
+        Vec::new()
+    }
+
+    fn settle(&mut self, results: Vec<Settled>) {
+        for (mut job, result) in results {
+            let Err(reason) = result else {
+                self.busy.remove(&job.entry.key);
+                // The caller may have stopped waiting.
+                let _ = job.done.send(Ok(()));
+                continue;
+            };
+            if job.since.elapsed() >= limits::PUBLISH_FOR {
+                self.busy.remove(&job.entry.key);
+                let _ = job.done.send(Err(Unpublished(reason)));
+                continue;
+            }
+            tracing::debug!(stream = job.entry.key, tries = job.tries, reason, "publishing again");
+            let pauses = backoff(&*self.entropy, Duration::from_millis(25), Duration::from_secs(5));
+            let pause = pauses.skip(job.tries.min(16) as usize).take(1).next().unwrap_or_default();
+            job.tries += 1;
+            self.pauses.push(tokio::time::sleep(pause).map(|()| job).boxed());
+        }
+    }
+}
+
+/// One `PutRecords` call, and what became of each of its records.
+async fn call(log: Arc<dyn Log>, jobs: Vec<Job>) -> Vec<Settled> {
+    let entries: Vec<Entry> = jobs.iter().map(|job| job.entry.clone()).collect();
+    let late = || Err(LogError::Unknown("no answer in time".to_owned()));
+    match timeout(CALL, log.put(&entries)).await.unwrap_or_else(|_| late()) {
+        Ok(results) if results.len() == jobs.len() => {
+            let result =
+                |result: Result<_, crate::port::EntryError>| result.map(|_| ()).map_err(|e| e.to_string());
+            jobs.into_iter().zip(results.into_iter().map(result)).collect()
+        }
+        Ok(_) => jobs.into_iter().map(|job| (job, Err("an answer of another length".to_owned()))).collect(),
+        Err(error) => jobs.into_iter().map(|job| (job, Err(error.to_string()))).collect(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Competing writers: retry, abandon, merge.
+
+use headwater::{
+    ExecuteError, Expected, OnConflict, Options, StoreError, StoredEvent, Version, memory::World,
+};
+
+use crate::{
+    counter::{Command, Counter, Event},
+    process::{Answer, Process, assert_order, stream},
+};
+
+fn conflict(answer: Answer) -> (Option<u64>, u64) {
+    match answer {
+        Err(ExecuteError::Store(StoreError::Conflict { expected, actual, .. })) => {
+            (expected.map(Version::get), actual.get())
+        }
+        other => panic!("no conflict: {other:?}"),
+    }
+}
+
+fn options(expected: Expected, on_conflict: OnConflict) -> Options {
+    Options { expected, on_conflict, ..Options::default() }
+}
+
+/// A process whose cache is one commit behind: what it does next meets a conflict.
+async fn behind(world: &World) -> Process {
+    let process = Process::new(world);
+    process.run("a", Command::Add(1)).await;
+    Process::new(world).run("a", Command::Add(10)).await;
+    process
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expected_version_is_kept_or_is_a_conflict() {
+    let world = World::new(20);
+    let process = Process::new(&world);
+    let exact = |version| options(Expected::Exact(Version::new(version)), OnConflict::Retry);
+    let new = || options(Expected::NoStream, OnConflict::Retry);
+    assert_eq!(conflict(process.try_run("a", Command::Add(1), exact(1)).await), (Some(1), 0));
+    process.try_run("a", Command::Add(1), new()).await.expect("a new stream");
+    assert_eq!(conflict(process.try_run("a", Command::Add(1), new()).await), (Some(0), 1));
+    process.try_run("a", Command::Add(1), exact(1)).await.expect("at version 1");
+    assert_eq!(conflict(process.try_run("a", Command::Add(1), exact(1)).await), (Some(1), 2));
+    assert_eq!(process.sum("a").await, (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expected_version_is_compared_with_the_newest_and_not_with_the_cache() {
+    let world = World::new(21);
+    let process = behind(&world).await;
+    let exact = options(Expected::Exact(Version::new(2)), OnConflict::Retry);
+    assert_eq!(process.try_run("a", Command::Add(100), exact).await.expect("at version 2").state.sum, 111);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_decides_again_on_what_others_committed() {
+    let world = World::new(22);
+    let process = behind(&world).await;
+    assert_eq!(process.run("a", Command::Add(100)).await.state.sum, 111);
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandon_tells_of_the_conflict() {
+    let world = World::new(23);
+    let process = behind(&world).await;
+    let abandon = || options(Expected::Any, OnConflict::Abandon);
+    assert_eq!(conflict(process.try_run("a", Command::Add(100), abandon()).await), (None, 2));
+    process.try_run("a", Command::Add(100), abandon()).await.expect("now it knows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn merge_puts_the_same_events_on_top_if_the_aggregate_agrees() {
+    let world = World::new(24);
+    let merge = |version| options(Expected::Exact(Version::new(version)), OnConflict::Merge);
+    let process = behind(&world).await;
+    assert_eq!(process.try_run("a", Command::Add(20), merge(1)).await.expect("merged").state.sum, 31);
+    assert_eq!(process.try_run("a", Command::Add(20), merge(1)).await.expect("merged").state.sum, 51);
+    assert_eq!(conflict(process.try_run("a", Command::Add(60), merge(1)).await), (Some(1), 4));
+
+    let process = behind(&world).await;
+    let any = options(Expected::Any, OnConflict::Merge);
+    assert_eq!(process.try_run("a", Command::Add(1), any).await.expect("merged").state.sum, 63);
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_processes_that_race_lose_nothing() {
+    let world = World::new(25);
+    let processes: Vec<Process> = (0..4).map(|_| Process::new(&world)).collect();
+    let work = processes.iter().map(|process| async move {
+        let mut done = 0;
+        for number in 0..50 {
+            match process.try_run(&format!("{}", number % 3), Command::Add(1), Options::default()).await {
+                Ok(_) => done += 1,
+                Err(ExecuteError::Store(StoreError::Conflict { .. })) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        done
+    });
+    let done: i64 = futures::future::join_all(work).await.into_iter().sum();
+    let mut sum = 0;
+    for id in ["0", "1", "2"] {
+        assert_order(&world, &processes[0], id).await;
+        sum += processes[0].sum(id).await.0;
+    }
+    assert_eq!(sum, done);
+    assert!(done > 100, "most get through: {done}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_loses_is_decided_again_as_a_whole() {
+    let world = World::new(26);
+    let process = behind(&world).await;
+    let most = |add| Command::AddUpTo { add, most: 40 };
+    let (one, two, three) = tokio::join!(
+        process.try_run("a", most(20), Options::default()),
+        process.try_run("a", most(20), Options::default()),
+        process.try_run("a", most(5), Options::default()),
+    );
+    assert_eq!(one.expect("fits").state.sum, 31);
+    assert!(matches!(two, Err(ExecuteError::Rejected(rejection)) if rejection.sum == 31));
+    assert_eq!(three.expect("fits").state.sum, 36);
+}
+
+#[tokio::test(start_paused = true)]
+async fn appended_events_are_events_like_others() {
+    let world = World::new(27);
+    let process = Process::new(&world);
+    let event = StoredEvent::encode(&Event::Added(4), 1).expect("an event");
+    let appended = process.store.append(&stream("a"), vec![event.clone(); 2], Options::default()).await;
+    assert_eq!(appended.expect("appended").commit.last, Version::new(2));
+    assert_eq!(process.run("a", Command::Add(1)).await.state, Counter { sum: 9, events: 3 });
+    process.store.append(&stream("a"), vec![event], Options::default()).await.expect("appended");
+    assert_eq!(process.run("a", Command::Add(1)).await.state, Counter { sum: 14, events: 5 });
+}

@@ -1,0 +1,14 @@
+//! The commit protocol against a world in memory: what a caller is told, and what then stands.
+//!
+//! Each file is one promise; [`counter`] is the aggregate, [`process`] one process of several on the same world.
+
+#![allow(unreachable_pub, clippy::expect_used, clippy::unwrap_used, reason = "the modules of one test")]
+
+mod answers;
+mod conflicts;
+mod counter;
+mod long;
+mod order;
+mod process;
+mod publishing;
+mod requests;
