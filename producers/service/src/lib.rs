@@ -1,1 +1,30 @@
-//! What every HTTP service of the bank shares.
+//! What every HTTP service of the bank shares: a service is a [`Router`](axum::Router), and this crate is all around it.
+//!
+//! 1. [`start`] begins the logs and the runtime, and says in one line what went wrong, if it did.
+//! 2. [`Config`] reads the environment once.
+//! 3. [`app`] adds `GET /health`, `GET /openapi.json` and the layers: limits, a span per request, and the rule that every
+//!    error is a [`Problem`].
+//! 4. [`run`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it.
+//!
+//! Inside a handler: [`Json`] takes bodies apart, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
+//! [`Written`] gives the answer its own.
+
+mod body;
+mod config;
+mod document;
+mod events;
+mod headers;
+mod layers;
+mod problem;
+mod run;
+mod start;
+
+pub use self::{
+    body::Json,
+    config::{Config, ConfigError, Listen, variable},
+    headers::{CommandHeaders, KnownVersion, SessionToken, Written},
+    layers::{BODY_BYTES, IN_FLIGHT, PATIENCE, app},
+    problem::Problem,
+    run::{RunError, run, run_with_events},
+    start::{BoxError, start},
+};

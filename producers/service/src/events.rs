@@ -1,0 +1,106 @@
+//! One Lambda for events and requests: which of the two a payload is, its shape tells.
+
+use axum::Router;
+use lambda_http::Adapter;
+use lambda_runtime::{LambdaEvent, Service};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::start::BoxError;
+
+/// The little that must be seen to tell a Kinesis event.
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "Records", default)]
+    records: Vec<Source>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    #[serde(rename = "eventSource", default)]
+    event_source: String,
+}
+
+/// Whether Kinesis sent this.
+fn is_kinesis(payload: &RawValue) -> bool {
+    let shape = serde_json::from_str::<Shape>(payload.get());
+    shape.is_ok_and(|shape| shape.records.iter().any(|record| record.event_source == "aws:kinesis"))
+}
+
+/// Hands a payload to whom it is for, and answers as that one does.
+pub(crate) async fn dispatch<E, A, F>(
+    LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>,
+    router: Router,
+    handler: &(impl Fn(E) -> F + Send + Sync),
+) -> Result<Box<RawValue>, BoxError>
+where
+    E: DeserializeOwned + Send,
+    A: Serialize,
+    F: Future<Output = Result<A, BoxError>> + Send,
+{
+    if is_kinesis(&payload) {
+        let event = serde_json::from_str(payload.get())?;
+        return Ok(to_raw_value(&handler(event).await?)?);
+    }
+    let request = serde_json::from_str(payload.get())?;
+    let answer = Adapter::from(router).call(LambdaEvent::new(request, context)).await?;
+    Ok(to_raw_value(&answer)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{extract::Query, http::StatusCode, routing::post};
+    use lambda_runtime::Context;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn answer(payload: Value) -> Result<Value, String> {
+        type Pairs = Query<Vec<(String, String)>>;
+        let echo = |Query(query): Pairs, body: String| async move {
+            (StatusCode::CREATED, format!("{query:?} {body}"))
+        };
+        let router = Router::new().route("/accounts", post(echo));
+        let handler = |event: Value| async move {
+            match event["Records"][0]["kinesis"]["data"].as_str() {
+                Some("bad") => Err(BoxError::from("no")),
+                _ => Ok(json!({"batchItemFailures": []})),
+            }
+        };
+        let event = LambdaEvent::new(to_raw_value(&payload).expect("serializes"), Context::default());
+        let answer = dispatch(event, router, &handler).await.map_err(|error| error.to_string())?;
+        Ok(serde_json::from_str(answer.get()).expect("JSON"))
+    }
+
+    fn kinesis(data: &str) -> Value {
+        json!({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": data}}]})
+    }
+
+    #[tokio::test]
+    async fn kinesis_events_go_to_the_handler() {
+        assert_eq!(answer(kinesis("fine")).await, Ok(json!({"batchItemFailures": []})));
+        assert_eq!(answer(kinesis("bad")).await, Err("no".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn requests_go_to_the_router() {
+        let answer = answer(json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": "/accounts", "rawQueryString": "a=1",
+            "headers": {"content-type": "text/plain", "host": "x"}, "isBase64Encoded": false, "body": "hello",
+            "requestContext": {
+                "accountId": "1", "apiId": "a", "domainName": "x", "domainPrefix": "x", "requestId": "r",
+                "routeKey": "$default", "stage": "$default", "time": "12/Mar/2026:19:03:58 +0000",
+                "timeEpoch": 1_583_348_638_390_i64,
+                "http": {"method": "POST", "path": "/accounts", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "x"},
+            },
+        }))
+        .await
+        .expect("an answer");
+        assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(201), &json!(r#"[("a", "1")] hello"#)));
+    }
+
+    #[tokio::test]
+    async fn what_is_neither_is_an_error_of_the_invocation() {
+        assert!(answer(json!({"Records": [{"eventSource": "aws:s3"}]})).await.is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! Headers: what a caller says beside a body, and what the answer says about versions.
+//!
+//! | asked | meaning |
+//! |---|---|
+//! | `Idempotency-Key: k` or `"k"` | the commit's id: a repeat takes effect once |
+//! | `If-Match: "17"` | only on top of version 17; a list, `*` and weak tags are refused, as they name no one version |
+//! | `If-None-Match: *` | only where nothing is yet; with a version, in a read: nothing if it is still the newest |
+//! | `Session-Token: account/42@17` | show me at least that; `?token=` says the same |
+//! | `traceparent` | W3C trace context, kept with the commit; a malformed one is dropped, as that standard asks |
+//! | `X-Correlation-Id`, `X-Causation-Id` | kept with the commit; at most 128 visible ASCII characters |
+//!
+//! | answered | meaning |
+//! |---|---|
+//! | `ETag: "17"` | the version |
+//! | `Session-Token: account/42@17` | what to bring along to see this write |
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponseParts, ResponseParts},
+};
+use headwater::{CommitId, Expected, OnConflict, Options, Token, Version, format::commit::Meta};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SESSION_TOKEN: HeaderName = HeaderName::from_static("session-token");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Longest correlation or causation id, in bytes.
+const ID_BYTES: usize = 128;
+
+/// What a caller says about a command beside its body.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CommandHeaders {
+    /// `Idempotency-Key`.
+    pub commit_id: Option<CommitId>,
+    /// `If-Match` or `If-None-Match`.
+    pub expected: Expected,
+    /// `traceparent`, `correlation` and `causation`, as far as given.
+    pub meta: Meta,
+}
+
+impl CommandHeaders {
+    /// The same as options of a command.
+    pub fn into_options(self, on_conflict: OnConflict) -> Options {
+        let Self { commit_id, expected, meta } = self;
+        Options { commit_id, expected, on_conflict, meta, at: None }
+    }
+
+    fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        let commit_id = match text(headers, &IDEMPOTENCY_KEY)? {
+            Some(key) => Some(unquoted(key).parse().map_err(|error: headwater::InvalidName| {
+                Problem::invalid(StatusCode::BAD_REQUEST, "Idempotency-Key", error.rule)
+            })?),
+            None => None,
+        };
+        let mut meta = Meta::new();
+        if let Some(traceparent) = traceparent(headers) {
+            meta.insert("traceparent".to_owned(), traceparent.into());
+        }
+        for (name, member) in [("X-Correlation-Id", "correlation"), ("X-Causation-Id", "causation")] {
+            if let Some(id) =
+                text(headers, &HeaderName::from_bytes(name.as_bytes()).map_err(|_| Problem::internal())?)?
+            {
+                if id.is_empty() || id.len() > ID_BYTES || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    let rule = format!("must be 1 to {ID_BYTES} visible ASCII characters");
+                    return Err(Problem::invalid(StatusCode::BAD_REQUEST, name, rule));
+                }
+                meta.insert(member.to_owned(), id.into());
+            }
+        }
+        Ok(Self { commit_id, expected: expected(headers)?, meta })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Self::read(&parts.headers)
+    }
+}
+
+/// The version that a reader has already, by `If-None-Match`; what is no version is passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownVersion(pub Option<Version>);
+
+impl<S: Send + Sync> FromRequestParts<S> for KnownVersion {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let tag = text(&parts.headers, &header::IF_NONE_MATCH)?;
+        // A proxy that compresses makes a tag weak; a read may compare weakly (RFC 9110, 13.1.2).
+        Ok(Self(tag.and_then(|tag| version(tag.strip_prefix("W/").unwrap_or(tag)))))
+    }
+}
+
+/// What a reader wants to see at least, by the header `Session-Token` or the query's `token`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionToken(pub Option<Token>);
+
+#[derive(Deserialize)]
+struct TokenQuery {
+    token: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<TokenQuery>::from_request_parts(parts, state).await;
+        let query =
+            query.map_err(|error| Problem::invalid(StatusCode::BAD_REQUEST, "token", error.body_text()))?;
+        let (field, token) = match text(&parts.headers, &SESSION_TOKEN)? {
+            Some(token) => ("Session-Token", Some(token)),
+            None => ("token", query.token.as_deref()),
+        };
+        let token = token.map(str::parse).transpose().map_err(|error: headwater::InvalidName| {
+            Problem::invalid(StatusCode::BAD_REQUEST, field, format!("{error}"))
+        })?;
+        Ok(Self(token))
+    }
+}
+
+/// The headers of an answer that shows a stream at a version: `ETag` and `Session-Token`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written(pub Token);
+
+impl IntoResponseParts for Written {
+    type Error = Problem;
+
+    fn into_response_parts(self, mut answer: ResponseParts) -> Result<ResponseParts, Problem> {
+        let Self(token) = self;
+        let headers = answer.headers_mut();
+        for (name, value) in
+            [(header::ETAG, format!("\"{}\"", token.version)), (SESSION_TOKEN, token.to_string())]
+        {
+            // UTF-8 without control characters, which is what a stream id is, makes a header value.
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Problem::internal())?;
+            headers.insert(name, value);
+        }
+        Ok(answer)
+    }
+}
+
+/// A header that may stand once, as text.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let invalid = |rule: &str| Problem::invalid(StatusCode::BAD_REQUEST, name.as_str(), rule);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(invalid("must stand once"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| invalid("must be UTF-8"))?;
+    Ok(Some(text.trim()))
+}
+
+/// Structured headers quote their strings; most callers do not.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let invalid = |field: &str, rule: &str| Err(Problem::invalid(StatusCode::BAD_REQUEST, field, rule));
+    match (text(headers, &header::IF_MATCH)?, text(headers, &header::IF_NONE_MATCH)?) {
+        (None, None) => Ok(Expected::Any),
+        (Some(tag), None) => match version(tag) {
+            Some(version) => Ok(Expected::Exact(version)),
+            None => invalid("If-Match", "must be one version in quotes, as \"17\""),
+        },
+        (None, Some("*")) => Ok(Expected::NoStream),
+        (None, Some(_)) => invalid("If-None-Match", "must be * in a command"),
+        (Some(_), Some(_)) => invalid("If-None-Match", "contradicts If-Match"),
+    }
+}
+
+/// The version in a strong entity tag, `"17"`.
+fn version(tag: &str) -> Option<Version> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    plain.then(|| digits.parse().ok().map(Version::new))?
+}
+
+/// A W3C trace context of version 00 or a later one that reads the same: `00-{32}-{16}-{2}` lower-case hexadecimal
+/// digits, the ids not all zeros.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(&TRACEPARENT)?.to_str().ok()?;
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let parts: Vec<&str> = text.split('-').collect();
+    let shaped = matches!(parts[..], [version, trace, parent, flags]
+        if [version.len(), trace.len(), parent.len(), flags.len()] == [2, 32, 16, 2]
+            && parts.iter().all(|part| part.bytes().all(hexadecimal))
+            && version != "ff"
+            && [trace, parent].iter().all(|id| id.bytes().any(|byte| byte != b'0')));
+    shaped.then_some(text)
+}
+
+#[cfg(test)]
+mod tests;
