@@ -4,6 +4,7 @@ mod commit;
 mod error;
 pub mod event;
 pub mod format;
+pub mod given;
 mod id;
 pub mod limits;
 mod load;

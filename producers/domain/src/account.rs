@@ -222,3 +222,6 @@ impl Aggregate for Account {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The account's decisions, given / when / then, and what holds whatever is asked.
+
+use headwater::{StoredEvent, given::given};
+use proptest::prelude::*;
+
+use super::*;
+use crate::money::MAX_AMOUNT;
+
+fn amount(units: i64) -> Amount {
+    units.try_into().expect("an amount")
+}
+
+fn opened(limit: i64) -> AccountEvent {
+    AccountEvent::Opened { overdraft_limit: limit.try_into().expect("a limit") }
+}
+
+fn credited(units: i64) -> AccountEvent {
+    AccountEvent::Credited { amount: amount(units), reference: None }
+}
+
+fn withdrawn(units: i64) -> AccountEvent {
+    AccountEvent::Withdrawn { amount: amount(units), reference: None }
+}
+
+fn open(limit: i64) -> AccountCommand {
+    AccountCommand::Open { overdraft_limit: limit.try_into().expect("a limit") }
+}
+
+fn credit(units: i64) -> AccountCommand {
+    AccountCommand::Credit { amount: amount(units), reference: None }
+}
+
+fn withdraw(units: i64) -> AccountCommand {
+    AccountCommand::Withdraw { amount: amount(units), reference: None }
+}
+
+#[test]
+fn an_account_opens_once() {
+    given::<Account>([]).when(open(500)).then([opened(500)]).then_state(|account| {
+        assert_eq!((account.status(), account.available()), (AccountStatus::Open, 500));
+    });
+    let already = |why: &AccountRejection| *why == AccountRejection::AlreadyOpen;
+    given::<Account>([opened(0)]).when(open(0)).then_rejected(already);
+    given::<Account>([opened(0), AccountEvent::Closed]).when(open(0)).then_rejected(already);
+}
+
+#[test]
+fn nothing_moves_before_it_opens_or_after_it_closes() {
+    for command in [credit(1), withdraw(1), AccountCommand::Close] {
+        given::<Account>([]).when(command.clone()).then_rejected(|why| *why == AccountRejection::NotOpen);
+        given::<Account>([opened(100), AccountEvent::Closed])
+            .when(command)
+            .then_rejected(|why| *why == AccountRejection::Closed);
+    }
+}
+
+#[test]
+fn a_credit_adds_up_and_keeps_its_reference() {
+    let reference: Reference = "rent, March".parse().expect("a reference");
+    given::<Account>([opened(0), credited(70)])
+        .when(AccountCommand::Credit { amount: amount(30), reference: Some(reference.clone()) })
+        .then([AccountEvent::Credited { amount: amount(30), reference: Some(reference) }])
+        .then_state(|account| assert_eq!(account.balance().get(), 100));
+}
+
+#[test]
+fn a_withdrawal_goes_down_to_the_limit_and_no_further() {
+    let history = || [opened(50), credited(100)];
+    given::<Account>(history())
+        .when(withdraw(150))
+        .then([withdrawn(150)])
+        .then_state(|account| assert_eq!((account.balance().get(), account.available()), (-50, 0)));
+    let insufficient = AccountRejection::InsufficientFunds { available: 150, asked: amount(151) };
+    given::<Account>(history()).when(withdraw(151)).then_rejected(|why| *why == insufficient);
+}
+
+#[test]
+fn an_account_closes_with_nothing_left_and_nothing_owed() {
+    given::<Account>([opened(0), credited(5), withdrawn(5)])
+        .when(AccountCommand::Close)
+        .then([AccountEvent::Closed])
+        .then_state(|account| assert_eq!(account.status(), AccountStatus::Closed));
+    for event in [credited(5), withdrawn(5)] {
+        given::<Account>([opened(5), event])
+            .when(AccountCommand::Close)
+            .then_rejected(|why| matches!(why, AccountRejection::BalanceNotZero { .. }));
+    }
+}
+
+#[test]
+fn a_balance_has_a_bound() {
+    let most = MAX_AMOUNT.cast_signed();
+    let full = || std::iter::once(opened(0)).chain((0..MAX_BALANCE / most).map(|_| credited(most)));
+    given::<Account>(full())
+        .when(credit(1))
+        .then_rejected(|why| matches!(why, AccountRejection::BalanceTooLarge { .. }));
+}
+
+#[test]
+fn a_decision_merges_while_it_stays_right() {
+    let merges = |history: &[AccountEvent], decided: AccountEvent| {
+        given::<Account>(history.iter().cloned()).state().merge(&[decided], &[])
+    };
+    assert!(merges(&[opened(0), withdrawn(1)], credited(1)), "a credit commutes with a withdrawal");
+    assert!(merges(&[opened(0), credited(100)], withdrawn(100)), "the funds still suffice");
+    assert!(!merges(&[opened(0), credited(99)], withdrawn(100)), "the funds do not suffice any more");
+    assert!(!merges(&[opened(0), AccountEvent::Closed], credited(1)), "it was closed meanwhile");
+    assert!(!merges(&[opened(0)], opened(0)), "somebody else opened it");
+    let twice = given::<Account>([opened(0), credited(150)]).state();
+    assert!(!twice.merge(&[withdrawn(100), withdrawn(100)], &[]), "each of two is allowed, both are not");
+}
+
+#[test]
+fn the_stored_form_does_not_change() {
+    let reference = Some("rent".parse().expect("a reference"));
+    for (event, json) in [
+        (opened(500), r#"{"type":"Opened","schema":1,"data":{"overdraft_limit":500}}"#),
+        (
+            AccountEvent::Credited { amount: amount(7), reference },
+            r#"{"type":"Credited","schema":1,"data":{"amount":7,"reference":"rent"}}"#,
+        ),
+        (withdrawn(7), r#"{"type":"Withdrawn","schema":1,"data":{"amount":7}}"#),
+        (AccountEvent::Closed, r#"{"type":"Closed","schema":1,"data":null}"#),
+    ] {
+        let stored = StoredEvent::encode(&event, Account::event_schema(&event)).expect("encodes");
+        assert_eq!(serde_json::to_string(&stored).expect("serializes"), json);
+        assert_eq!(stored.decode::<AccountEvent>().expect("decodes"), event);
+    }
+    let state = given::<Account>([opened(500), credited(7)]).state();
+    let json = serde_json::to_string(&state).expect("serializes");
+    assert_eq!(json, r#"{"status":"open","balance":7,"overdraft_limit":500}"#);
+}
+
+fn commands() -> impl Strategy<Value = Vec<AccountCommand>> {
+    // Small numbers meet the overdraft limit often, large ones the bound of a balance.
+    let units = || prop_oneof![4 => 1..200_i64, 1 => 1..=MAX_AMOUNT.cast_signed()];
+    let reference =
+        || proptest::option::of("[a-zü ]{1,12}".prop_map(|text| text.parse().expect("a reference")));
+    let moved = || (units().prop_map(amount), reference());
+    let command = prop_oneof![
+        1 => (0..500_i64).prop_map(open),
+        8 => moved().prop_map(|(amount, reference)| AccountCommand::Credit { amount, reference }),
+        8 => moved().prop_map(|(amount, reference)| AccountCommand::Withdraw { amount, reference }),
+        1 => Just(AccountCommand::Close),
+    ];
+    proptest::collection::vec(command, 1..80)
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_the_books_balance_and_the_limit_holds(commands in commands()) {
+        let mut account = Account::default();
+        let mut history = Vec::new();
+        let mut total = 0_i128;
+        for command in &commands {
+            for event in account.decide(command).unwrap_or_default() {
+                match &event {
+                    AccountEvent::Credited { amount, .. } => total += i128::from(amount.get()),
+                    AccountEvent::Withdrawn { amount, .. } => total -= i128::from(amount.get()),
+                    AccountEvent::Opened { .. } | AccountEvent::Closed => {}
+                }
+                account.evolve(&event);
+                history.push(event);
+            }
+            prop_assert!(account.balance().get() >= -account.overdraft_limit().get());
+            prop_assert!(account.available() >= 0);
+            prop_assert_eq!(i128::from(account.balance().get()), total);
+            if account.status() != AccountStatus::Open {
+                prop_assert_eq!(account.balance().get(), 0);
+            }
+        }
+        prop_assert_eq!(given::<Account>(history).state(), account, "a replay gives the same state");
+    }
+
+    #[test]
+    fn a_merge_is_a_second_decision(history in commands(), asked in commands()) {
+        let mut account = Account::default();
+        for command in &history {
+            for event in account.decide(command).unwrap_or_default() {
+                account.evolve(&event);
+            }
+        }
+        for command in &asked {
+            prop_assert_eq!(account.merge(&[command.event()], &[]), account.decide(command).is_ok());
+        }
+    }
+}
