@@ -1,6 +1,7 @@
 //! Headwater.
 pub mod aggregate;
 mod commit;
+pub mod consume;
 mod error;
 pub mod event;
 pub mod format;

@@ -1,0 +1,34 @@
+//! Consuming: from a batch of records to views that reflect each commit exactly once (H11).
+//!
+//! What is delivered may be repeated, late or lost. One [`rule`] makes the result exact all the same, because the stream
+//! itself stands in S3 and whatever is missing can be read from its head:
+//!
+//! 1. a batch is what Lambda hands over, and the answer is what must come again;
+//! 2. `decode` turns arrivals into commits, grouped by the view that they feed;
+//! 3. `project` reads each view once;
+//! 4. [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
+//! 5. `fold` applies it all in memory; an event that cannot be applied parks its stream (`park`) in that view;
+//! 6. `forward` publishes what follows for others, if the projection derives events;
+//! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object.
+//!
+//! `query` answers from the view, and folds what is missing in the request for whoever brings the token of their write.
+
+mod decode;
+mod fold;
+mod forward;
+mod heal;
+mod park;
+mod project;
+mod projection;
+mod query;
+pub mod rule;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    forward::{Derived, Forward},
+    park::{ParkedStream, Unparked, parked},
+    project::Projector,
+    projection::{ApplyError, Envelope, Projection},
+    query::QueryError,
+};

@@ -1,0 +1,189 @@
+//! Projecting: a batch of records becomes views, each read once and written once.
+//!
+//! For every view that the batch feeds, several at a time:
+//!
+//! 1. read the view, and with it the versions that it reflects;
+//! 2. plan by the version rule, heal the gaps from the heads, fold in memory;
+//! 3. if nothing changed, there is nothing to write;
+//! 4. publish what was derived, where the projection forwards;
+//! 5. write the view if it is still the one that was read.
+//!
+//! A write that lost the race, or whose answer was lost, is decided by what stands then: from 1 again, where the versions in
+//! the view tell what is left to do. So every way through ends with each commit in the view exactly once (H11).
+//!
+//! A failure of the world names the batch's first record that feeds the view, and the batch comes again from there; what
+//! other views have is skipped then. A view that cannot be read as one is passed over, and the shard goes on: once the
+//! view is mended, or deleted, the next record of each stream heals it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use tokio::time::{sleep, timeout};
+use tracing::{error, warn};
+
+use super::{
+    decode::{Feed, Types, decode},
+    fold::{Base, Folded, Rules, fold},
+    forward::{self, Forward},
+    heal::Heads,
+    projection::Projection,
+    rule::{Planned, StreamCommit, plan},
+};
+use crate::{
+    error::StoreError,
+    format::{key, view::View},
+    id::{StreamId, Version},
+    port::{Arrival, Clock, Entropy, Got, Log, ObjectError, Objects, Ports, Precondition, Sequence, backoff},
+    read::Reader,
+};
+
+/// Views that one batch works on at a time.
+const VIEWS_AT_A_TIME: usize = 16;
+
+/// How often a view is folded in one batch before somebody else's writes are a failure of the world.
+const ROUNDS: usize = 10;
+
+/// How long a write may stay unanswered.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps the views of one projection.
+pub struct Projector<P: Projection> {
+    pub(super) rules: Rules<P>,
+    pub(super) reader: Reader,
+    pub(super) clock: Arc<dyn Clock>,
+    objects: Arc<dyn Objects>,
+    entropy: Arc<dyn Entropy>,
+    forward: Option<Arc<dyn Log>>,
+}
+
+/// What to do to a view.
+pub(super) enum Work<'a> {
+    /// Take these commits in.
+    Take(&'a [StreamCommit]),
+    /// Take the mark off this stream and go on with it; tells whether there was one.
+    Unpark { stream: &'a StreamId, marked: bool },
+}
+
+impl<P: Projection> Projector<P> {
+    /// Keeps the views of `projection` in the store's bucket.
+    pub fn new(projection: P, ports: &Ports) -> Self {
+        Self {
+            rules: Rules { projection, types: Types::of::<P::Event>(), derive: None },
+            reader: Reader::new(ports),
+            clock: Arc::clone(&ports.clock),
+            objects: Arc::clone(&ports.objects),
+            entropy: Arc::clone(&ports.entropy),
+            forward: None,
+        }
+    }
+
+    /// Keeps the views of `projection` and forwards what it derives to another stream, `log`.
+    pub fn forwarding(projection: P, ports: &Ports, log: Arc<dyn Log>) -> Self
+    where
+        P: Forward,
+    {
+        let mut projector = Self::new(projection, ports);
+        projector.rules.derive = Some(P::derive);
+        projector.forward = Some(log);
+        projector
+    }
+
+    /// The projection.
+    pub fn projection(&self) -> &P {
+        &self.rules.projection
+    }
+
+    /// Takes a batch in. Answers with what must come again because the world failed: per shard, the lowest sequence number
+    /// of the records that feed a view which was not written; all later records of that shard should come again too.
+    pub async fn project(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
+        let feeds = decode(&self.rules.projection, arrivals);
+        let views = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
+        let failed: Vec<BTreeMap<String, Sequence>> =
+            stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await;
+        let mut lowest: BTreeMap<String, Sequence> = BTreeMap::new();
+        for (shard, sequence) in failed.into_iter().flatten() {
+            let least = lowest.entry(shard).or_insert_with(|| sequence.clone());
+            if sequence < *least {
+                *least = sequence;
+            }
+        }
+        lowest
+    }
+
+    /// Takes in what a batch has for one view; answers with what must come again.
+    async fn feed(&self, key: String, feed: Feed) -> BTreeMap<String, Sequence> {
+        match self.write(&key, &mut Work::Take(&feed.commits)).await {
+            Ok(_) => BTreeMap::new(),
+            Err(cause @ StoreError::Corrupt { .. }) => {
+                error!(projection = P::NAME, key, %cause, "passed over a view");
+                BTreeMap::new()
+            }
+            Err(cause) => {
+                warn!(projection = P::NAME, key, %cause, "the batch must come again");
+                feed.lowest
+            }
+        }
+    }
+
+    /// Reads, folds and writes one view, until it stands. Answers with the view as it is then.
+    pub(super) async fn write(&self, key: &str, work: &mut Work<'_>) -> Result<View<P::View>, StoreError> {
+        let object = key::view(P::NAME, key);
+        let mut heads = Heads::default();
+        let mut pauses = backoff(&*self.entropy, Duration::from_millis(5), Duration::from_millis(500));
+        let mut reason = String::new();
+        for _ in 0..ROUNDS {
+            let (mut view, base, only) = self.read(&object).await?;
+            let planned = match work {
+                Work::Take(commits) => plan(&view, commits),
+                Work::Unpark { stream, marked } => {
+                    if view.parked.remove(*stream).is_none() {
+                        return Ok(view);
+                    }
+                    *marked = true;
+                    let after = view.applied(stream);
+                    vec![Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }]
+                }
+            };
+            let steps = heads.heal(&self.reader, planned).await?;
+            let Folded { changed, derived } = fold(&self.rules, &mut view, base, &steps, self.clock.now())?;
+            if !changed && matches!(work, Work::Take(_)) {
+                return Ok(view);
+            }
+            if let Some(log) = &self.forward {
+                forward::publish(&**log, &*self.entropy, &derived).await?;
+            }
+            let body = view.encode().map_err(|error| StoreError::corrupt(&object, &error))?;
+            reason = match timeout(PATIENCE, self.objects.put(&object, body, only)).await {
+                Ok(Ok(_)) => return Ok(view),
+                Ok(Err(error @ ObjectError::Refused(_))) => return Err(error.into()),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            sleep(pauses.next().unwrap_or_default()).await;
+        }
+        Err(StoreError::Unavailable(format!("{object} was not written in {ROUNDS} rounds: {reason}")))
+    }
+
+    /// Reads a view: what it says, the base to fold it from, and when it may be written.
+    pub(super) async fn read(
+        &self,
+        object: &str,
+    ) -> Result<(View<P::View>, Base<P::View>, Precondition), StoreError> {
+        match self.reader.object(object, None).await? {
+            Got::Found { body, etag, .. } => {
+                let view = View::decode(&body).map_err(|error| StoreError::corrupt(object, &error))?;
+                Ok((view, Base::Stored(body), Precondition::Matches(etag)))
+            }
+            Got::Missing | Got::Unchanged => {
+                let state = P::View::default();
+                Ok((View::new(state.clone()), Base::Kept(state), Precondition::Absent))
+            }
+        }
+    }
+}
+
+impl<P: Projection> std::fmt::Debug for Projector<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Projector").field("projection", &P::NAME).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! A projection: what a view is made of, which streams feed it, and what each event does to it.
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    format::commit::Meta,
+    id::{CommitId, StreamId, Version},
+};
+
+/// A fold of streams into views.
+///
+/// # Contract
+///
+/// - `key` is pure and depends on the stream alone, never on what an event says: the version rule needs a view to see
+///   every version of a stream that feeds it. Many streams may feed one view. The key has 1 to
+///   [`VIEW_KEY_BYTES`](crate::limits::VIEW_KEY_BYTES) bytes.
+/// - `apply` is pure: the same view and event give the same view or the same refusal. It is called in version order per
+///   stream; between the streams of one view any order may come.
+/// - `apply` may leave the view half changed when it refuses or panics: the library folds the view again without it.
+/// - [`Self::Event`] is a serde enum, see [`event`](crate::event), that names the types which the projection reads. Events of
+///   other types only count as versions. Data of a type that it names must fit, else the stream is parked.
+///
+/// ```
+/// use headwater::{StreamId, consume::{ApplyError, Envelope, Projection}};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// How often each door was opened.
+/// struct Doors;
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Door {
+///     opened: u64,
+/// }
+///
+/// #[derive(Deserialize)]
+/// enum DoorEvent {
+///     Opened,
+/// }
+///
+/// impl Projection for Doors {
+///     const NAME: &'static str = "doors";
+///     type View = Door;
+///     type Event = DoorEvent;
+///
+///     fn key(&self, stream: &StreamId) -> Option<String> {
+///         (stream.kind() == "door").then(|| stream.id().to_owned())
+///     }
+///
+///     fn apply(&self, door: &mut Door, envelope: &Envelope<'_, DoorEvent>) -> Result<(), ApplyError> {
+///         let DoorEvent::Opened = envelope.event;
+///         door.opened = door.opened.checked_add(1).ok_or_else(|| ApplyError::new("opened too often"))?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Projection: Send + Sync + 'static {
+    /// The name that its views stand under, 1 to [`VIEW_KEY_BYTES`](crate::limits::VIEW_KEY_BYTES) bytes.
+    const NAME: &'static str;
+
+    /// The state of one view. Its state before the first event is its [`Default`].
+    type View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// The events that it reads: a serde enum with a variant for each type.
+    type Event: DeserializeOwned;
+
+    /// The view that a stream feeds; `None` where the projection does not read the stream.
+    fn key(&self, stream: &StreamId) -> Option<String>;
+
+    /// Takes one event in, or refuses it, which parks the stream.
+    fn apply(&self, view: &mut Self::View, envelope: &Envelope<'_, Self::Event>) -> Result<(), ApplyError>;
+}
+
+/// An event, and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a, E> {
+    /// The stream.
+    pub stream: &'a StreamId,
+    /// The event's version in the stream.
+    pub version: Version,
+    /// The commit that it is part of.
+    pub commit: &'a CommitId,
+    /// When the commit was decided, by the writer's clock.
+    pub at: Timestamp,
+    /// What travels beside the commit's events.
+    pub meta: &'a Meta,
+    /// The event itself.
+    pub event: E,
+}
+
+/// Why a projection cannot take an event in. The text stands in the view beside the parked stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ApplyError(String);
+
+impl ApplyError {
+    /// A refusal for this reason.
+    pub fn new(reason: impl Display) -> Self {
+        Self(reason.to_string())
+    }
+}
