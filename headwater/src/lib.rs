@@ -7,6 +7,7 @@ pub mod event;
 pub mod format;
 pub mod given;
 mod id;
+pub mod invariants;
 pub mod limits;
 mod load;
 pub mod memory;

@@ -26,7 +26,7 @@ async fn a_commit_that_kinesis_does_not_take_is_pending_and_is_published_later()
     assert_eq!(executed.publication, Publication::Pending, "committed, and not reported as failed");
     assert_eq!(process.store.drain(Duration::from_secs(1)).await, 1);
     process.log.faults().clear();
-    assert_eq!(process.store.drain(Duration::from_secs(60)).await, 0);
+    assert_eq!(process.store.drain(Duration::from_mins(1)).await, 0);
     assert_eq!(published(&world, "a"), [(1, 1)]);
     process.run("a", Command::Add(1)).await;
     assert_eq!(published(&world, "a"), [(1, 1), (2, 2)], "no help is needed");
