@@ -6,15 +6,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::count::{Counter, Counts};
 use crate::error::{CreateError, StartError};
 use crate::fault::Hook;
 use crate::kinesis::{Kinesis, ShardLimits};
+use crate::lambda::environment::World;
+use crate::lambda::functions::Functions;
+use crate::lambda::{FunctionOptions, InvokeError};
+use crate::mapping::progress::Progress;
+use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosition};
 use crate::port::{Port, serve};
 use crate::s3::objects::{Buckets, Refusal};
 use crate::s3::operations::Operations;
@@ -62,6 +68,9 @@ pub struct LocalAws {
     endpoint: String,
     port: Arc<Port>,
     buckets: Arc<Buckets>,
+    data: Option<PathBuf>,
+    region: String,
+    mappings: std::sync::Mutex<Vec<AbortHandle>>,
     stop: watch::Sender<bool>,
     serving: Mutex<Option<JoinHandle<()>>>,
     /// Keeps other processes out of the data directory for as long as it is open.
@@ -82,18 +91,36 @@ impl LocalAws {
         let buckets = Arc::new(Buckets::open(below("s3")).map_err(failed)?);
         let kinesis = Kinesis::open(below("kinesis"), &options.region, options.shard_limits);
         let kinesis = Arc::new(kinesis.await.map_err(failed)?);
+        let credentials = options.credentials.clone().unwrap_or_else(Credentials::any);
+        let endpoint = format!("http://{address}");
+        let functions = Arc::new(Functions::new(World {
+            endpoint: endpoint.clone(),
+            region: options.region.clone(),
+            access_key_id: credentials.access_key_id,
+            secret_access_key: credentials.secret_access_key,
+        }));
         let operations = Operations { buckets: Arc::clone(&buckets), durable: options.data.is_some() };
         let port = Arc::new(Port {
             s3: S3ServiceBuilder::new(operations).build(),
             kinesis,
+            functions,
             counter: Counter::default(),
             hook: RwLock::default(),
             credentials: options.credentials,
         });
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::clone(&port), listener, stopped));
-        let endpoint = format!("http://{address}");
-        Ok(Self { endpoint, port, buckets, stop, serving: Mutex::new(Some(serving)), _lock: lock })
+        Ok(Self {
+            endpoint,
+            port,
+            buckets,
+            data: options.data,
+            region: options.region,
+            mappings: std::sync::Mutex::default(),
+            stop,
+            serving: Mutex::new(Some(serving)),
+            _lock: lock,
+        })
     }
 
     /// Where it listens, as `http://127.0.0.1:4566`.
@@ -113,6 +140,54 @@ impl LocalAws {
     pub async fn create_stream(&self, name: &str, shards: u32) -> Result<(), CreateError> {
         let created = self.port.kinesis.create_stream(name, shards).await;
         created.map_err(|error| CreateError { name: name.to_owned(), reason: error.to_string() })
+    }
+
+    /// Adds a function, or replaces the one of that name. Its processes start when they are needed.
+    pub fn function(&self, options: FunctionOptions) {
+        self.port.functions.add(options);
+    }
+
+    /// Invokes a function and waits for its answer.
+    pub async fn invoke(&self, name: &str, payload: impl Into<Vec<u8>>) -> Result<Vec<u8>, InvokeError> {
+        let answer = self.port.functions.invoke(name, Bytes::from(payload.into())).await?;
+        Ok(answer.to_vec())
+    }
+
+    /// Lets the records of a stream invoke a function, from its checkpoint if there is one.
+    ///
+    /// One stream and one function have one checkpoint: a second mapping between them shares it.
+    pub async fn mapping(&self, options: MappingOptions) -> Result<Mapping, MappingError> {
+        let filter = options.check()?;
+        let file = match &self.data {
+            Some(data) => {
+                let directory = data.join("mappings");
+                std::fs::create_dir_all(&directory)?;
+                Some(directory.join(format!("{}-{}.json", options.stream, options.function)))
+            }
+            None => None,
+        };
+        let progress = Progress::open(file)?;
+        let kinesis = &self.port.kinesis;
+        let stream = kinesis.stream(&options.stream).await;
+        let stream = stream.map_err(|_| MappingError::NoSuchStream(options.stream.clone()))?;
+        if progress.is_new() && options.starting_position == StartingPosition::Latest {
+            for (index, shard) in stream.shards.iter().enumerate() {
+                let last = kinesis.last_sequence(&options.stream, index, None).await;
+                let closed = shard.sequence_number_range.ending_sequence_number.is_some();
+                progress.begin_at(&shard.shard_id, last, closed);
+            }
+        }
+        let mapping = Mapping::begin(Source {
+            options,
+            filter,
+            kinesis: Arc::clone(kinesis),
+            functions: Arc::clone(&self.port.functions),
+            buckets: Arc::clone(&self.buckets),
+            progress: Arc::new(progress),
+            region: self.region.clone(),
+        });
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner).push(mapping.handle());
+        Ok(mapping)
     }
 
     /// What was asked and answered since the start or the last reset.
@@ -135,8 +210,12 @@ impl LocalAws {
         *self.port.hook.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Closes the port and every connection. A second call does nothing.
+    /// Ends every mapping and every function's process, and closes the port and every connection. A second call does nothing.
     pub async fn shutdown(&self) {
+        for mapping in self.mappings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            mapping.abort();
+        }
+        self.port.functions.stop().await;
         self.stop.send_replace(true);
         if let Some(serving) = self.serving.lock().await.take()
             && let Err(error) = serving.await

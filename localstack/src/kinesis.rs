@@ -26,6 +26,8 @@ use tower::ServiceExt as _;
 
 use journal::Journal;
 
+/// How many records are looked at in one go.
+const PAGE: usize = 1000;
 /// The account that owns everything here.
 pub(crate) const ACCOUNT: &str = "000000000000";
 
@@ -118,12 +120,10 @@ impl Kinesis {
     }
 
     /// The stream as it stands.
-    #[allow(dead_code, reason = "event source mappings come next")]
     pub(crate) async fn stream(&self, name: &str) -> Result<Stream, KinesisErrorResponse> {
         self.store.get_stream(name).await
     }
 
-    #[allow(dead_code, reason = "event source mappings come next")]
     /// The records of one shard after a sequence number, or from the first one, in order.
     pub(crate) async fn records(
         &self,
@@ -142,6 +142,23 @@ impl Kinesis {
             .into_iter()
             .map(|(key, record)| (key.rsplit('/').next().unwrap_or_default().to_owned(), record))
             .collect()
+    }
+
+    /// The newest sequence number of one shard, if it is after the one given.
+    pub(crate) async fn last_sequence(
+        &self,
+        stream: &str,
+        shard: usize,
+        after: Option<&str>,
+    ) -> Option<String> {
+        let mut last = None;
+        loop {
+            let from = last.as_deref().or(after);
+            match self.records(stream, shard, from, PAGE).await.pop() {
+                Some((newest, _)) => last = Some(newest),
+                None => return last,
+            }
+        }
     }
 
     async fn route(&self, request: http::Request<Body>) -> Response {

@@ -10,6 +10,12 @@
 //! 3. `s3` or `kinesis` does it, and with a data directory keeps it before the answer;
 //! 4. `count` adds it up ([`Counts`]).
 //!
+//! The journey of one record to a function:
+//!
+//! 1. `mapping` reads it from its shard ([`MappingOptions`]), in a batch with others;
+//! 2. `lambda` hands the batch to a process of the function ([`FunctionOptions`]), through the Lambda Runtime API;
+//! 3. `mapping` reads the answer, and tries again, splits, gives up, or moves its checkpoint.
+//!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use localstack::{LocalAws, Options};
@@ -31,6 +37,8 @@ mod count;
 mod error;
 mod fault;
 mod kinesis;
+mod lambda;
+mod mapping;
 mod port;
 mod s3;
 mod signature;
@@ -40,4 +48,8 @@ pub use count::{Class, Counts, Tally};
 pub use error::{CreateError, StartError};
 pub use fault::{Fault, Gate, Hook, Request};
 pub use kinesis::ShardLimits;
+pub use lambda::{FunctionOptions, InvokeError, Log, PAYLOAD_LIMIT};
+pub use mapping::filter::PatternError;
+pub use mapping::progress::ShardStatus;
+pub use mapping::{Mapping, MappingError, MappingOptions, OnError, ResponseType, StartingPosition};
 pub use signature::Credentials;

@@ -27,6 +27,8 @@ use crate::classify::{classify, kinesis_operation};
 use crate::count::Counter;
 use crate::fault::{Fault, Hook, Request};
 use crate::kinesis::Kinesis;
+use crate::lambda::functions::Functions;
+use crate::lambda::invoke::invoke;
 use crate::signature::{self, Credentials};
 
 /// The largest body that is taken.
@@ -36,6 +38,7 @@ pub(crate) const BODY_LIMIT: usize = 128 * 1024 * 1024;
 pub(crate) struct Port {
     pub(crate) s3: S3Service,
     pub(crate) kinesis: Arc<Kinesis>,
+    pub(crate) functions: Arc<Functions>,
     pub(crate) counter: Counter,
     pub(crate) hook: RwLock<Option<Arc<dyn Hook>>>,
     pub(crate) credentials: Option<Credentials>,
@@ -135,6 +138,9 @@ impl Port {
             let operation = operation.to_owned();
             let body = http::Request::from_parts(parts, Body::from(request.body.clone()));
             return self.kinesis.answer(&operation, request.stream.as_deref(), body).await;
+        }
+        if let Some(function) = &request.function {
+            return invoke(&self.functions, function, &parts, request.body.clone()).await;
         }
         let Some(body) = signature::strip(&mut parts, &request.body) else {
             return refusal(&parts, StatusCode::BAD_REQUEST, "IncompleteBody");

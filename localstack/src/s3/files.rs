@@ -48,7 +48,12 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(root.join(WRITING))?;
+        let writing = root.join(WRITING);
+        if writing.exists() {
+            // What a killed process left behind was never answered.
+            fs::remove_dir_all(&writing)?;
+        }
+        fs::create_dir_all(writing)?;
         Ok(Self { root })
     }
 

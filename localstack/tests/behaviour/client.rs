@@ -61,7 +61,6 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-#[allow(dead_code, reason = "event source mappings come next")]
 /// Waits until the condition gives something; fails after 20 seconds.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

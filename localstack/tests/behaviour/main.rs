@@ -5,4 +5,7 @@
 mod client;
 mod faults;
 mod kinesis;
+mod lambda;
+mod mapping;
 mod s3;
+mod worker;

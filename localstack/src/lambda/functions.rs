@@ -1,0 +1,94 @@
+//! Every function, its warm environments and its concurrency.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::environment::{Environment, Used, World};
+use super::{FunctionOptions, InvokeError, PAYLOAD_LIMIT};
+
+/// How often an invocation is handed to another environment when one ended before taking it.
+const HANDOVERS: usize = 2;
+
+struct Function {
+    options: FunctionOptions,
+    warm: Mutex<Vec<Environment>>,
+    free: Semaphore,
+}
+
+impl Function {
+    fn warm(&self) -> Option<Environment> {
+        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(mut environment) = warm.pop() {
+            if environment.lives() {
+                return Some(environment);
+            }
+        }
+        None
+    }
+}
+
+/// The functions of this account.
+pub(crate) struct Functions {
+    world: World,
+    named: RwLock<BTreeMap<String, Arc<Function>>>,
+}
+
+impl Functions {
+    pub(crate) fn new(world: World) -> Self {
+        Self { world, named: RwLock::default() }
+    }
+
+    pub(crate) fn arn(&self, name: &str) -> String {
+        self.world.function_arn(name)
+    }
+
+    /// Adds a function, or replaces the one of that name; invocations under way end with the old one.
+    pub(crate) fn add(&self, options: FunctionOptions) {
+        let free = Semaphore::new(options.concurrency.max(1));
+        let name = options.name.clone();
+        let function = Arc::new(Function { options, warm: Mutex::default(), free });
+        self.named.write().unwrap_or_else(PoisonError::into_inner).insert(name, function);
+    }
+
+    pub(crate) async fn invoke(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let function = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let function = function.ok_or_else(|| InvokeError::NoSuchFunction(name.to_owned()))?;
+        if payload.len() > PAYLOAD_LIMIT {
+            return Err(InvokeError::PayloadTooLarge { bytes: payload.len() });
+        }
+        let _free = function.free.acquire().await.map_err(|_| InvokeError::Stopped)?;
+        let mut handovers = 0;
+        loop {
+            let (environment, fresh) = match function.warm() {
+                Some(environment) => (environment, false),
+                None => (Environment::start(&function.options, &self.world).await?, true),
+            };
+            match environment.invoke(payload.clone(), function.options.timeout).await {
+                Used::Warm(environment, result) => {
+                    if !function.free.is_closed() {
+                        function.warm.lock().unwrap_or_else(PoisonError::into_inner).push(*environment);
+                    }
+                    return result;
+                }
+                Used::Gone(error) => return Err(error),
+                Used::NotTaken(error) if fresh || handovers == HANDOVERS => return Err(error),
+                Used::NotTaken(_) => handovers += 1,
+            }
+        }
+    }
+
+    /// Ends every process that waits; those that work are killed with their invocation.
+    pub(crate) async fn stop(&self) {
+        let functions = std::mem::take(&mut *self.named.write().unwrap_or_else(PoisonError::into_inner));
+        let mut stopping = Vec::new();
+        for function in functions.into_values() {
+            function.free.close();
+            let warm = std::mem::take(&mut *function.warm.lock().unwrap_or_else(PoisonError::into_inner));
+            stopping.extend(warm.into_iter().map(Environment::stop));
+        }
+        futures::future::join_all(stopping).await;
+    }
+}

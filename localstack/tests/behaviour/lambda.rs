@@ -1,0 +1,117 @@
+//! Lambda: processes that answer, fail, crash, hang, and end with the local AWS.
+
+use std::time::Duration;
+
+use localstack::{FunctionOptions, InvokeError, LocalAws, Options};
+use rustix::process::{Pid, test_kill_process};
+use serde_json::Value;
+
+use super::client::eventually;
+use super::worker::Worker;
+
+async fn started(change: impl FnOnce(&mut FunctionOptions)) -> (LocalAws, Worker) {
+    let aws = LocalAws::start(Options::for_test()).await.unwrap();
+    let worker = Worker::new();
+    let mut function = worker.function();
+    change(&mut function);
+    aws.function(function);
+    (aws, worker)
+}
+
+fn pid(answer: &[u8]) -> i64 {
+    serde_json::from_slice::<Value>(answer).unwrap()["pid"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_warm_process_is_used_again() {
+    let (aws, _worker) = started(|_| {}).await;
+    let first = pid(&aws.invoke("worker", "{}").await.unwrap());
+    assert_eq!(pid(&aws.invoke("worker", "{}").await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn invocations_at_once_have_a_process_each_up_to_the_limit() {
+    for (concurrency, expected) in [(1, 1), (3, 3)] {
+        let (aws, worker) = started(|function| function.concurrency = concurrency).await;
+        worker.go();
+        let invocations = (0..3).map(|_| aws.invoke("worker", r#"{"do":"wait"}"#));
+        let answers = futures::future::join_all(invocations).await;
+        let pids: std::collections::HashSet<i64> =
+            answers.into_iter().map(|answer| pid(&answer.unwrap())).collect();
+        assert_eq!(pids.len(), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_http_operation_answers_and_names_errors() {
+    let (aws, _worker) = started(|_| {}).await;
+    let url = format!("{}/2015-03-31/functions/worker/invocations", aws.endpoint());
+    let http = reqwest::Client::new();
+    let answer = http.post(&url).body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json::<Value>().await.unwrap()["function"], "worker");
+    let failed = http.post(&url).body(r#"{"do":"throw"}"#).send().await.unwrap();
+    assert_eq!(
+        (failed.status().as_u16(), &failed.headers()["x-amz-function-error"]),
+        (200, &"Unhandled".parse().unwrap())
+    );
+    assert_eq!(failed.json::<Value>().await.unwrap()["errorMessage"], "it was told to");
+    let missing = http.post(url.replace("worker", "nobody")).body("{}").send().await.unwrap();
+    assert_eq!(missing.status(), 404);
+    assert_eq!(aws.counts().of("lambda:Invoke").requests, 3);
+}
+
+#[tokio::test]
+async fn a_crashed_process_is_replaced() {
+    let (aws, _worker) = started(|_| {}).await;
+    let first = pid(&aws.invoke("worker", "{}").await.unwrap());
+    let crashed = aws.invoke("worker", r#"{"do":"crash-once"}"#).await.unwrap_err();
+    assert!(matches!(crashed, InvokeError::Exited(status) if status.code() == Some(7)), "{crashed}");
+    assert_ne!(pid(&aws.invoke("worker", r#"{"do":"crash-once"}"#).await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn a_process_that_takes_too_long_is_killed() {
+    let (aws, _worker) = started(|function| function.timeout = Duration::from_millis(500)).await;
+    let first = pid(&aws.invoke("worker", "{}").await.unwrap());
+    let late = aws.invoke("worker", r#"{"do":"sleep-once"}"#).await.unwrap_err();
+    assert!(matches!(late, InvokeError::TimedOut(_)), "{late}");
+    assert!(!lives(first), "its process is gone");
+    assert_ne!(pid(&aws.invoke("worker", r#"{"do":"sleep-once"}"#).await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn what_can_not_be_invoked_is_said() {
+    let (aws, _worker) = started(|_| {}).await;
+    let large = aws.invoke("worker", vec![b' '; 7 * 1024 * 1024]).await.unwrap_err();
+    assert!(matches!(large, InvokeError::PayloadTooLarge { .. }), "{large}");
+    aws.function(FunctionOptions::new("absent", "/no/such/program"));
+    let absent = aws.invoke("absent", "{}").await.unwrap_err();
+    assert!(matches!(absent, InvokeError::NotStarted(_)), "{absent}");
+    aws.function(FunctionOptions::new("ends", "/bin/true"));
+    let ends = aws.invoke("ends", "{}").await.unwrap_err();
+    assert!(matches!(ends, InvokeError::NotStarted(_)), "{ends}");
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_processes_and_their_output_was_logged() {
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = std::sync::Arc::clone(&lines);
+    let (aws, _worker) = started(|function| {
+        function.log = Some(std::sync::Arc::new(move |line: &str| log.lock().unwrap().push(line.to_owned())));
+    })
+    .await;
+    let process = pid(&aws.invoke("worker", "{}").await.unwrap());
+    assert!(lives(process));
+    aws.shutdown().await;
+    assert!(!lives(process));
+    eventually("its line", async || {
+        lines.lock().unwrap().contains(&"the worker begins".to_owned()).then_some(())
+    })
+    .await;
+    assert!(aws.invoke("worker", "{}").await.is_err());
+}
+
+fn lives(process: i64) -> bool {
+    test_kill_process(Pid::from_raw(process.try_into().unwrap()).unwrap()).is_ok()
+}
