@@ -1,5 +1,6 @@
 //! Headwater.
 pub mod aggregate;
+pub mod aws;
 mod commit;
 pub mod consume;
 mod error;

@@ -1,0 +1,171 @@
+//! A bucket of S3 as the [`Objects`] port.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    operation::get_object::GetObjectOutput,
+    primitives::{ByteStream, DateTime},
+};
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::{
+    aws::{Clients, failure::Failure},
+    limits,
+    port::{ETag, Got, Listed, ObjectError, Objects, Precondition},
+};
+
+/// A bucket; cheap to clone.
+///
+/// A general purpose bucket keeps the whole contract. A directory bucket (S3 Express One Zone) lists its keys in no order,
+/// so that [`Objects::list`] is refused there.
+#[derive(Debug, Clone)]
+pub struct AwsObjects {
+    clients: Clients,
+    bucket: Arc<str>,
+}
+
+impl AwsObjects {
+    pub(super) fn new(clients: &Clients, bucket: String) -> Self {
+        Self { clients: clients.clone(), bucket: bucket.into() }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    fn refused(&self, status: u16, code: &str, message: &str) -> ObjectError {
+        let what = format!("bucket {} at {}", self.bucket, self.clients.place);
+        ObjectError::Refused(Failure::words(&what, status, code, message))
+    }
+
+    fn failed_read(&self, failure: Failure) -> ObjectError {
+        match failure {
+            Failure::Unknown(reason) => ObjectError::Unknown(reason),
+            Failure::Refused { status, code, message } => self.refused(status, &code, &message),
+        }
+    }
+
+    fn failed_write(&self, failure: Failure, only: &Precondition) -> ObjectError {
+        match failure {
+            Failure::Refused { status: 412, .. } => ObjectError::Precondition,
+            Failure::Refused { status: 409, .. } => ObjectError::InFlight,
+            Failure::Refused { status: 404, code, .. } if code == "NoSuchKey" => match only {
+                Precondition::Matches(_) => ObjectError::Precondition,
+                // A delete overtook the write.
+                Precondition::Absent => ObjectError::InFlight,
+            },
+            other => self.failed_read(other),
+        }
+    }
+
+    fn check_size(&self, key: &str, bytes: usize) -> Result<(), ObjectError> {
+        if bytes > limits::OBJECT_BYTES {
+            let most = limits::OBJECT_BYTES;
+            let words = format!("{key} has {bytes} bytes, more than the {most} allowed");
+            return Err(ObjectError::Refused(format!("bucket {}: {words}", self.bucket)));
+        }
+        Ok(())
+    }
+
+    async fn found(&self, key: &str, answer: GetObjectOutput) -> Result<Got, ObjectError> {
+        let etag = answer.e_tag.map(ETag).ok_or_else(|| unreadable("GetObject", "ETag"))?;
+        let seconds = answer.last_modified.map(|time| time.secs());
+        let modified = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let modified = modified.ok_or_else(|| unreadable("GetObject", "Last-Modified"))?;
+        let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
+        let length = length.ok_or_else(|| unreadable("GetObject", "Content-Length"))?;
+        self.check_size(key, length)?;
+        let deadline = self.clients.deadline(length);
+        let body = match timeout(deadline, self.body(key, answer.body, length)).await {
+            Ok(body) => body?,
+            Err(_) => return Err(ObjectError::Unknown(format!("{key}: {}", body_late(deadline)))),
+        };
+        Ok(Got::Found { body, etag, modified })
+    }
+
+    async fn body(&self, key: &str, mut stream: ByteStream, length: usize) -> Result<Bytes, ObjectError> {
+        let mut body = BytesMut::with_capacity(length);
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| ObjectError::Unknown(format!("the body of {key}: {error}")))?;
+            self.check_size(key, body.len() + chunk.len())?;
+            body.extend_from_slice(&chunk);
+        }
+        if body.len() != length {
+            return Err(ObjectError::Unknown(format!(
+                "the body of {key} ended at {} of {length}",
+                body.len()
+            )));
+        }
+        Ok(body.freeze())
+    }
+}
+
+fn body_late(deadline: Duration) -> String {
+    format!("its body did not come within {} ms", deadline.as_millis())
+}
+
+fn unreadable(operation: &str, field: &str) -> ObjectError {
+    ObjectError::Unknown(format!("{operation} was answered without a {field} that can be read"))
+}
+
+fn milliseconds(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(time.to_millis().ok()?).ok()
+}
+
+#[async_trait]
+impl Objects for AwsObjects {
+    async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
+        let call = self.clients.s3.get_object().bucket(&*self.bucket).key(key);
+        let call = call.set_if_none_match(known.map(|etag| etag.0.clone()));
+        match self.clients.ask(0, call.send()).await {
+            Ok(answer) => self.found(key, answer).await,
+            Err(Failure::Refused { status: 304, .. }) if known.is_some() => Ok(Got::Unchanged),
+            Err(Failure::Refused { status: 404, code, .. }) if code == "NoSuchKey" => Ok(Got::Missing),
+            Err(failure) => Err(self.failed_read(failure)),
+        }
+    }
+
+    async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
+        let length = body.len();
+        self.check_size(key, length)?;
+        let call = self.clients.s3.put_object().bucket(&*self.bucket).key(key).body(body.into());
+        let call = match &only {
+            Precondition::Absent => call.if_none_match("*"),
+            Precondition::Matches(etag) => call.if_match(&etag.0),
+        };
+        match self.clients.ask(length, call.send()).await {
+            Ok(answer) => answer.e_tag.map(ETag).ok_or_else(|| unreadable("PutObject", "ETag")),
+            Err(failure) => Err(self.failed_write(failure, &only)),
+        }
+    }
+
+    async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
+        let call = self.clients.s3.delete_object().bucket(&*self.bucket).key(key).if_match(&only.0);
+        match self.clients.ask(0, call.send()).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(self.failed_write(failure, &Precondition::Matches(only.clone()))),
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+        if self.bucket.ends_with("--x-s3") {
+            return Err(self.refused(0, "DirectoryBucket", "a directory bucket lists its keys in no order"));
+        }
+        let call = self.clients.s3.list_objects_v2().bucket(&*self.bucket).prefix(prefix);
+        let call = call.set_start_after(after.map(str::to_owned));
+        let answer = self.clients.ask(0, call.send()).await.map_err(|failure| self.failed_read(failure))?;
+        let listed = answer.contents.unwrap_or_default().into_iter().map(|object| {
+            let key = object.key.ok_or_else(|| unreadable("ListObjectsV2", "Key"))?;
+            let size = object.size.and_then(|size| u64::try_from(size).ok());
+            let size = size.ok_or_else(|| unreadable("ListObjectsV2", "Size"))?;
+            let modified = object.last_modified.as_ref().and_then(milliseconds);
+            let modified = modified.ok_or_else(|| unreadable("ListObjectsV2", "LastModified"))?;
+            Ok(Listed { key, size, modified })
+        });
+        listed.collect()
+    }
+}

@@ -1,0 +1,62 @@
+//! One suite per port, held against every implementation: every sentence of a trait's `# Contract` is a function, and
+//! runs in memory and over HTTP against the local AWS.
+//!
+//! `objects` and `log` hold the sentences, `failure` what AWS answers when it does not do as asked, which memory never
+//! answers by itself; `subject` makes what is tested.
+
+#![allow(clippy::expect_used, reason = "clippy takes helpers of an integration test for no test")]
+
+#[path = "conformance/failure.rs"]
+mod failure;
+#[path = "conformance/log.rs"]
+mod log;
+#[path = "conformance/objects.rs"]
+mod objects;
+#[path = "conformance/subject.rs"]
+mod subject;
+
+/// Makes a test of each function, in memory and on AWS.
+macro_rules! conforms {
+    ($suite:ident($memory:ident, $aws:ident): $($sentence:ident,)+) => {
+        mod $suite {
+            mod in_memory {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $sentence() {
+                    crate::$suite::$sentence(crate::subject::$memory().await).await;
+                }
+            )+}
+            mod on_aws {$(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $sentence() {
+                    crate::$suite::$sentence(crate::subject::$aws().await).await;
+                }
+            )+}
+        }
+    };
+}
+
+mod every {
+    conforms!(objects(memory_bucket, aws_bucket):
+        a_read_sees_the_write_before_it,
+        a_write_is_whole_or_not_at_all,
+        of_racing_writes_one_wins,
+        different_bytes_have_different_etags,
+        a_refused_write_changes_nothing,
+        a_deleted_object_is_gone_and_can_be_written_again,
+        a_known_version_is_not_sent_again,
+        a_listing_goes_on_in_the_order_of_bytes,
+        keys_may_hold_odd_characters,
+        a_body_may_be_empty_or_large_but_not_too_large,
+        times_are_whole_seconds_when_read,
+    );
+
+    conforms!(log(memory_stream, aws_stream):
+        records_of_a_key_stay_in_order,
+        five_hundred_entries_get_a_result_each,
+        a_cursor_begins_where_it_was_asked_to,
+        a_read_gives_no_more_than_it_was_asked_for,
+        a_split_shard_is_read_to_its_end,
+        a_merged_shard_names_both_parents,
+        what_breaks_a_limit_is_refused_whole,
+    );
+}
