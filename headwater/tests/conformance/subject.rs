@@ -14,6 +14,7 @@ pub(crate) struct Bucket {
     _aws: Option<LocalAws>,
 }
 
+#[expect(clippy::unused_async, reason = "every subject is made alike")]
 pub(crate) async fn memory_bucket() -> Bucket {
     Bucket { objects: Arc::new(MemoryObjects::new(Arc::new(SystemClock))), _aws: None }
 }
@@ -30,6 +31,7 @@ pub(crate) struct Stream {
     aws: Option<(LocalAws, Clients)>,
 }
 
+#[expect(clippy::unused_async, reason = "every subject is made alike")]
 pub(crate) async fn memory_stream() -> Stream {
     let memory = Arc::new(MemoryLog::new(Arc::new(SystemClock), 2));
     Stream { log: memory.clone(), memory: Some(memory), aws: None }
