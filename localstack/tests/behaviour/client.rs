@@ -15,7 +15,11 @@ pub(crate) fn s3(aws: &LocalAws) -> aws_sdk_s3::Client {
 }
 
 pub(crate) fn s3_as(aws: &LocalAws, key: &str, secret: &str) -> aws_sdk_s3::Client {
-    let config = s3_config(aws, key, secret)
+    s3_at(aws.endpoint(), key, secret)
+}
+
+pub(crate) fn s3_at(endpoint: &str, key: &str, secret: &str) -> aws_sdk_s3::Client {
+    let config = s3_config(endpoint, key, secret)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     aws_sdk_s3::Client::from_conf(config.build())
@@ -23,14 +27,14 @@ pub(crate) fn s3_as(aws: &LocalAws, key: &str, secret: &str) -> aws_sdk_s3::Clie
 
 /// With the SDK's own defaults: chunked uploads with a checksum behind them.
 pub(crate) fn s3_by_default(aws: &LocalAws) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::from_conf(s3_config(aws, "test", "test").build())
+    aws_sdk_s3::Client::from_conf(s3_config(aws.endpoint(), "test", "test").build())
 }
 
-fn s3_config(aws: &LocalAws, key: &str, secret: &str) -> aws_sdk_s3::config::Builder {
+fn s3_config(endpoint: &str, key: &str, secret: &str) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .endpoint_url(aws.endpoint())
+        .endpoint_url(endpoint)
         .credentials_provider(Credentials::new(key, secret, None, None, "test"))
         .http_client(Builder::new().build_http())
         .retry_config(RetryConfig::disabled())
@@ -43,10 +47,14 @@ pub(crate) fn kinesis(aws: &LocalAws) -> aws_sdk_kinesis::Client {
 }
 
 pub(crate) fn kinesis_as(aws: &LocalAws, key: &str, secret: &str) -> aws_sdk_kinesis::Client {
+    kinesis_at(aws.endpoint(), key, secret)
+}
+
+pub(crate) fn kinesis_at(endpoint: &str, key: &str, secret: &str) -> aws_sdk_kinesis::Client {
     let config = aws_sdk_kinesis::Config::builder()
         .behavior_version(aws_sdk_kinesis::config::BehaviorVersion::latest())
         .region(aws_sdk_kinesis::config::Region::new("us-east-1"))
-        .endpoint_url(aws.endpoint())
+        .endpoint_url(endpoint)
         .credentials_provider(aws_sdk_kinesis::config::Credentials::new(key, secret, None, None, "test"))
         .http_client(Builder::new().build_http())
         .retry_config(RetryConfig::disabled())

@@ -7,5 +7,6 @@ mod faults;
 mod kinesis;
 mod lambda;
 mod mapping;
+mod program;
 mod s3;
 mod worker;
