@@ -1,0 +1,263 @@
+//! The chain of one shard: ordinal k + 1 begins at the first record after the last of ordinal k, and stands for ever.
+//!
+//! A segment is created only where no object stands, so of several archivers one wins each ordinal, provided that all of
+//! them name the same key for it. The key has a date, which is the arrival day of the first record after ordinal k
+//! ([`Place::next`]). So an archiver must know which record that is, and sequence numbers have gaps: whether a record is
+//! missing between two of them can't be seen. What it knows instead:
+//!
+//! - *A batch has no holes*, because the mapping delivers a shard in order, without filter, from its checkpoint.
+//! - *A batch begins at or before the first record that is not archived*, as the chain stood when the batch was handed
+//!   out: the checkpoint moves only after an archiver answered success, and an archiver does so only when segments cover
+//!   all of the batch, those without rows included.
+//!
+//! So the first record of the batch after ordinal k is the first record of the shard after ordinal k, if
+//!
+//! 1. the batch begins at or before the last record of ordinal k, or
+//! 2. k was the newest ordinal at some time after the batch was handed out.
+//!
+//! A tail from memory can fail both: somebody else may have archived what lies between it and the batch. Then, before
+//! anything is written, [`Chain::after`] asks what stands behind it (one listing), and 2 holds. Arrival times play no part
+//! in this; they only make the name, the same for everybody.
+//!
+//! An answer that was lost is no special case: what stands at the key is ordinal k + 1, whoever wrote it, and the archiver
+//! goes on from what it covers. A PUT that happens late meets its own condition.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use headwater::port::{Entropy, Got, ObjectError, Objects, Precondition, Sequence, backoff};
+use jiff::{ToSpan, civil::Date};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{
+    place::{Place, shard_prefix},
+    segment::{Footer, Segment},
+};
+
+/// Why a chain could not be read or continued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// S3 does not answer, or refuses: come again.
+    #[error("{key}: {cause}")]
+    Unavailable {
+        /// The key, or the prefix of a listing.
+        key: String,
+        /// The last answer.
+        cause: ObjectError,
+    },
+    /// What stands is not what an archiver wrote, or an ordinal is missing: stop and look.
+    #[error("{key} is corrupt: {reason}")]
+    Corrupt {
+        /// The segment's key.
+        key: String,
+        /// What does not add up.
+        reason: String,
+    },
+}
+
+/// The newest segment of a chain, as far as one archiver knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// Its place.
+    pub place: Place,
+    /// The last record that it covers.
+    pub last: Sequence,
+    /// The shard's parents.
+    pub parents: Vec<String>,
+}
+
+impl From<&Footer> for Tail {
+    fn from(footer: &Footer) -> Self {
+        Self { place: footer.place, last: footer.last.clone(), parents: footer.parents.clone() }
+    }
+}
+
+/// What became of a segment.
+#[derive(Debug)]
+pub enum Added {
+    /// It is the next ordinal.
+    Ours,
+    /// This one is: another archiver's, or our own from an attempt whose answer was lost.
+    Stands(Segment),
+}
+
+/// The chain of one shard.
+#[derive(Clone)]
+pub struct Chain {
+    objects: Arc<dyn Objects>,
+    entropy: Arc<dyn Entropy>,
+    prefix: String,
+    shard: String,
+    patience: Duration,
+}
+
+impl Chain {
+    /// The chain of `shard` of the Kinesis stream `stream` in the archive's bucket; each operation is repeated for
+    /// `patience` while S3 does not answer.
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        entropy: Arc<dyn Entropy>,
+        stream: &str,
+        shard: &str,
+        patience: Duration,
+    ) -> Self {
+        Self { objects, entropy, prefix: shard_prefix(stream, shard), shard: shard.to_owned(), patience }
+    }
+
+    /// The same stream's chain of another shard.
+    #[must_use]
+    pub fn of(&self, shard: &str) -> Self {
+        let before = self.prefix.len().saturating_sub(self.shard.len() + 1);
+        let prefix = format!("{}{shard}/", self.prefix.get(..before).unwrap_or_default());
+        Self { prefix, shard: shard.to_owned(), ..self.clone() }
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> &str {
+        &self.shard
+    }
+
+    /// The key of a segment.
+    pub fn key(&self, place: Place) -> String {
+        place.key(&self.prefix)
+    }
+
+    /// The segments that stand after `place`, up to 1,000 of them, oldest first; the oldest of all after `None`.
+    pub async fn after(&self, place: Option<Place>) -> Result<Vec<Place>, ChainError> {
+        let mut after = place.map(|place| self.key(place));
+        loop {
+            let listed = self.list(after.as_deref()).await?;
+            let places: Vec<Place> =
+                listed.iter().filter_map(|key| Place::parse(&self.prefix, key)).collect();
+            if !places.is_empty() || listed.is_empty() {
+                return Ok(places);
+            }
+            after = listed.into_iter().last();
+        }
+    }
+
+    /// The newest segment. `near` is a day on which it is likely to stand: the search begins there.
+    ///
+    /// A day with segments is searched backwards from `near` in growing strides, then the newest segment forwards, in
+    /// strides over ordinals: some listings, whatever the length of the chain.
+    pub async fn newest(&self, near: Date) -> Result<Option<Place>, ChainError> {
+        let (mut newest, mut days) = (None, 0_i32);
+        while newest.is_none() {
+            let day = near.checked_sub(days.days()).unwrap_or(Date::MIN);
+            newest = self.after(Some(Place { date: day, ordinal: 0 })).await?.pop();
+            if newest.is_none() && (day == Date::MIN || (days == 0 && self.after(None).await?.is_empty())) {
+                return Ok(None);
+            }
+            days = days.saturating_mul(2).max(1);
+        }
+        let mut stride = 0_u64;
+        while let Some(place) = newest {
+            let beyond = Place { ordinal: place.ordinal.saturating_add(stride), ..place };
+            match self.after(Some(beyond)).await?.pop() {
+                Some(further) => (newest, stride) = (Some(further), stride.saturating_mul(2).max(1_000)),
+                None if stride == 0 => break,
+                None => stride = if stride > 1_000 { stride / 2 } else { 0 },
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Reads the segment at `place`; `None` where none stands.
+    pub async fn read(&self, place: Place) -> Result<Option<Segment>, ChainError> {
+        let key = self.key(place);
+        let body = match self.repeat(&key, || self.objects.get(&key, None)).await? {
+            Got::Found { body, .. } => body,
+            Got::Missing | Got::Unchanged => return Ok(None),
+        };
+        let opened = Segment::open(body).and_then(|segment| {
+            let footer = segment.footer();
+            let reason = format_args!("it says that it is {} of {}", footer.place, footer.shard).to_string();
+            let right = footer.place == place && footer.shard == self.shard;
+            if right { Ok(segment) } else { Err(crate::segment::SegmentError { reason }) }
+        });
+        opened.map(Some).map_err(|error| ChainError::Corrupt { key, reason: error.reason })
+    }
+
+    /// Reads a segment that must stand.
+    pub async fn demand(&self, place: Place) -> Result<Segment, ChainError> {
+        let missing =
+            || ChainError::Corrupt { key: self.key(place), reason: "the segment is missing".to_owned() };
+        self.read(place).await?.ok_or_else(missing)
+    }
+
+    /// Makes `body` the segment at `place`, unless one stands there.
+    pub async fn add(&self, place: Place, body: Bytes) -> Result<Added, ChainError> {
+        let key = self.key(place);
+        let mut pauses = pauses(&*self.entropy);
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let put = self.objects.put(&key, body.clone(), Precondition::Absent);
+            let cause = match timeout_at(deadline, put).await {
+                Ok(Ok(_)) => return Ok(Added::Ours),
+                Ok(Err(refused @ ObjectError::Refused(_))) => {
+                    return Err(ChainError::Unavailable { key, cause: refused });
+                }
+                Ok(Err(ObjectError::InFlight)) => ObjectError::InFlight,
+                // The key is taken, or may be: what stands there is the next ordinal.
+                Ok(Err(cause)) => match self.read(place).await? {
+                    Some(segment) => return Ok(Added::Stands(segment)),
+                    None => cause,
+                },
+                Err(_) => ObjectError::Unknown("no answer in time".to_owned()),
+            };
+            let pause = pauses.next().unwrap_or_default();
+            if Instant::now() + pause >= deadline {
+                return Err(ChainError::Unavailable { key, cause });
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn list(&self, after: Option<&str>) -> Result<Vec<String>, ChainError> {
+        let listed = self.repeat(&self.prefix, || self.objects.list(&self.prefix, after)).await?;
+        Ok(listed.into_iter().map(|object| object.key).collect())
+    }
+
+    async fn repeat<T, F>(&self, key: &str, ask: impl Fn() -> F) -> Result<T, ChainError>
+    where
+        F: Future<Output = Result<T, ObjectError>>,
+    {
+        let answer = repeat(self.patience, pauses(&*self.entropy), ask).await;
+        answer.map_err(|cause| ChainError::Unavailable { key: key.to_owned(), cause })
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// The pauses between attempts.
+pub(crate) fn pauses(entropy: &dyn Entropy) -> impl Iterator<Item = Duration> + Send {
+    backoff(entropy, Duration::from_millis(50), Duration::from_secs(2))
+}
+
+/// Asks again while S3 does not answer or another write is in flight, for `patience` in all.
+pub(crate) async fn repeat<T, F>(
+    patience: Duration,
+    mut pauses: impl Iterator<Item = Duration>,
+    ask: impl Fn() -> F,
+) -> Result<T, ObjectError>
+where
+    F: Future<Output = Result<T, ObjectError>>,
+{
+    let deadline = Instant::now() + patience;
+    loop {
+        let cause = match timeout_at(deadline, ask()).await {
+            Ok(Err(cause @ (ObjectError::Unknown(_) | ObjectError::InFlight))) => cause,
+            Ok(answer) => return answer,
+            Err(_) => ObjectError::Unknown("no answer in time".to_owned()),
+        };
+        let pause = pauses.next().unwrap_or_default();
+        if Instant::now() + pause >= deadline {
+            return Err(cause);
+        }
+        sleep(pause).await;
+    }
+}

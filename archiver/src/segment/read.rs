@@ -1,0 +1,322 @@
+//! Reading a segment: its footer alone, its keys, its kinds, or its commits.
+//!
+//! Parquet's decoder is made for files that somebody meant well, and panics on some that nobody did. Everything here that
+//! calls it goes through [`guarded`], which makes such a panic the [`SegmentError`] that it should have been.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use headwater::{
+    CommitId, StoredEvent, StreamId, Version,
+    format::commit::{Commit, Meta},
+    port::Sequence,
+};
+use jiff::Timestamp;
+use parquet::{
+    column::reader::{ColumnReader, ColumnReaderImpl},
+    data_type::{ByteArray, DataType},
+    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+};
+use serde_json::value::RawValue;
+
+use super::{Archived, Column, Footer, MOST_ROWS, SCHEMA, SegmentError};
+
+/// A segment whose footer was read; its columns are decoded when they are asked for.
+pub struct Segment {
+    file: SerializedFileReader<Bytes>,
+    footer: Footer,
+}
+
+/// Which versions of which stream one commit covers: what is remembered of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The stream.
+    pub stream: StreamId,
+    /// The commit's first version.
+    pub first: Version,
+    /// The commit's last version.
+    pub last: Version,
+    /// When its record arrived.
+    pub arrived_at: Timestamp,
+}
+
+impl Segment {
+    /// Reads the footer of a segment's bytes.
+    pub fn open(bytes: Bytes) -> Result<Self, SegmentError> {
+        guarded(move || {
+            let file = SerializedFileReader::new(bytes)?;
+            let metadata = file.metadata().file_metadata();
+            let footer = Footer::read(metadata.key_value_metadata().map_or(&[], Vec::as_slice))?;
+            let schema = SCHEMA.as_ref().map_err(Clone::clone)?;
+            if metadata.schema() != schema.as_ref() {
+                return Err(SegmentError::new("its columns are not a segment's"));
+            }
+            let counted: i64 = file.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
+            if u64::try_from(counted) != Ok(footer.rows) || footer.rows > MOST_ROWS as u64 {
+                return Err(SegmentError::new(format_args!(
+                    "{} rows, of which {counted} stand",
+                    footer.rows
+                )));
+            }
+            Ok(Self { file, footer })
+        })
+    }
+
+    /// What the segment says of itself.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// All commits, in the order of their arrival.
+    pub fn commits(&self) -> Result<Vec<Archived>, SegmentError> {
+        self.select(|_| true)
+    }
+
+    /// The commits of the streams whose kind is `wanted`, in the order of their arrival.
+    pub fn select(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Archived>, SegmentError> {
+        guarded(|| {
+            let columns = Columns::read(self)?;
+            let begins = columns.begins()?;
+            let mut commits = Vec::with_capacity(begins.len());
+            let mut newest = self.footer.first.clone();
+            let ends = begins.iter().skip(1).copied().chain([columns.index.len()]);
+            for (begin, end) in begins.iter().copied().zip(ends) {
+                let sequence = columns.sequence(begin)?;
+                if sequence < newest || sequence > self.footer.last {
+                    return Err(SegmentError::new(format_args!("record {sequence} is out of order")));
+                }
+                newest = sequence.clone();
+                if wanted(columns.kind.text(begin)?) {
+                    commits.push(columns.commit(sequence, begin, end)?);
+                }
+            }
+            if begins.len() as u64 != self.footer.commits {
+                let reason = format!("{} commits, of which {} stand", self.footer.commits, begins.len());
+                return Err(SegmentError::new(reason));
+            }
+            Ok(commits)
+        })
+    }
+
+    /// Which versions the commits cover: a few columns only.
+    pub fn spans(&self) -> Result<Vec<Span>, SegmentError> {
+        guarded(|| {
+            let (kind, id) = (self.texts(Column::Kind)?, self.texts(Column::Id)?);
+            let (index, version) = (self.ints(Column::Index)?, self.longs(Column::Version)?);
+            let arrived_at = self.longs(Column::ArrivedAt)?;
+            let mut spans: Vec<Span> = Vec::new();
+            for (row, (index, version)) in index.iter().zip(&version).enumerate() {
+                let version = natural(*version)?;
+                match spans.last_mut() {
+                    Some(span) if *index > 0 => span.last = version,
+                    _ => spans.push(Span {
+                        stream: StreamId::new(kind.text(row)?, id.text(row)?).map_err(SegmentError::new)?,
+                        first: version,
+                        last: version,
+                        arrived_at: time(*arrived_at.get(row).ok_or_else(short)?)?,
+                    }),
+                }
+            }
+            Ok(spans)
+        })
+    }
+
+    /// Calls `each` with the kind of every row and whether the row begins a commit: two small columns only.
+    pub fn kinds(&self, mut each: impl FnMut(&str, bool)) -> Result<(), SegmentError> {
+        guarded(|| {
+            let (kind, index) = (self.texts(Column::Kind)?, self.ints(Column::Index)?);
+            for (row, index) in index.iter().enumerate() {
+                each(kind.text(row)?, *index == 0);
+            }
+            Ok(())
+        })
+    }
+
+    fn texts(&self, column: Column) -> Result<Texts, SegmentError> {
+        let read = |reader, rows| match reader {
+            ColumnReader::ByteArrayColumnReader(reader) => values(reader, rows),
+            _ => Err(SegmentError::new(format_args!("column {column:?} is no text"))),
+        };
+        self.column(column, read).map(Texts)
+    }
+
+    fn longs(&self, column: Column) -> Result<Vec<i64>, SegmentError> {
+        self.column(column, |reader, rows| match reader {
+            ColumnReader::Int64ColumnReader(reader) => values(reader, rows),
+            _ => Err(SegmentError::new(format_args!("column {column:?} has no 64 bits"))),
+        })
+    }
+
+    fn ints(&self, column: Column) -> Result<Vec<i32>, SegmentError> {
+        self.column(column, |reader, rows| match reader {
+            ColumnReader::Int32ColumnReader(reader) => values(reader, rows),
+            _ => Err(SegmentError::new(format_args!("column {column:?} has no 32 bits"))),
+        })
+    }
+
+    /// One column through all row groups.
+    fn column<T>(
+        &self,
+        column: Column,
+        read: impl Fn(ColumnReader, usize) -> Result<Vec<T>, SegmentError>,
+    ) -> Result<Vec<T>, SegmentError> {
+        let mut all = Vec::new();
+        for group in 0..self.file.num_row_groups() {
+            let group = self.file.get_row_group(group)?;
+            let rows = usize::try_from(group.metadata().num_rows()).map_err(SegmentError::new)?;
+            let values = read(group.get_column_reader(column as usize)?, rows)?;
+            if all.is_empty() {
+                all = values;
+            } else {
+                all.extend(values);
+            }
+        }
+        if all.len() as u64 != self.footer.rows {
+            return Err(short());
+        }
+        Ok(all)
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment").field("footer", &self.footer).finish_non_exhaustive()
+    }
+}
+
+/// Makes a panic of the decoder an error.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(SegmentError::new("it breaks the decoder")))
+}
+
+fn short() -> SegmentError {
+    SegmentError::new("a column has fewer rows than the footer says, or more")
+}
+
+/// All values of a column that has none missing.
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, rows: usize) -> Result<Vec<T::T>, SegmentError> {
+    /// At a time, so that a file that lies about its rows costs no memory for them.
+    const ROWS: usize = 1 << 16;
+    let mut values = Vec::with_capacity(rows.min(ROWS));
+    loop {
+        let (records, _, _) = reader.read_records(ROWS, None, None, &mut values)?;
+        if records == 0 {
+            return Ok(values);
+        }
+        if values.len() > rows {
+            return Err(short());
+        }
+    }
+}
+
+fn natural(version: i64) -> Result<Version, SegmentError> {
+    u64::try_from(version).map(Version::new).map_err(SegmentError::new)
+}
+
+fn time(millis: i64) -> Result<Timestamp, SegmentError> {
+    Timestamp::from_millisecond(millis).map_err(SegmentError::new)
+}
+
+/// A column of texts.
+struct Texts(Vec<ByteArray>);
+
+impl Texts {
+    fn text(&self, row: usize) -> Result<&str, SegmentError> {
+        Ok(self.0.get(row).ok_or_else(short)?.as_utf8()?)
+    }
+}
+
+/// All columns that a commit is made of.
+struct Columns {
+    sequence: Texts,
+    arrived_at: Vec<i64>,
+    kind: Texts,
+    id: Texts,
+    version: Vec<i64>,
+    commit_id: Texts,
+    index: Vec<i32>,
+    name: Texts,
+    schema: Vec<i32>,
+    data: Texts,
+    meta: Texts,
+    committed_at: Vec<i64>,
+}
+
+impl Columns {
+    fn read(segment: &Segment) -> Result<Self, SegmentError> {
+        Ok(Self {
+            sequence: segment.texts(Column::Sequence)?,
+            arrived_at: segment.longs(Column::ArrivedAt)?,
+            kind: segment.texts(Column::Kind)?,
+            id: segment.texts(Column::Id)?,
+            version: segment.longs(Column::Version)?,
+            commit_id: segment.texts(Column::CommitId)?,
+            index: segment.ints(Column::Index)?,
+            name: segment.texts(Column::Type)?,
+            schema: segment.ints(Column::Schema)?,
+            data: segment.texts(Column::Data)?,
+            meta: segment.texts(Column::Meta)?,
+            committed_at: segment.longs(Column::CommittedAt)?,
+        })
+    }
+
+    fn sequence(&self, row: usize) -> Result<Sequence, SegmentError> {
+        Sequence::try_from(self.sequence.text(row)?.to_owned()).map_err(SegmentError::new)
+    }
+
+    /// The rows where a commit begins; all others follow the row before them.
+    fn begins(&self) -> Result<Vec<usize>, SegmentError> {
+        let mut begins = Vec::new();
+        let mut expected = 0;
+        for (row, index) in self.index.iter().copied().enumerate() {
+            if index == 0 {
+                begins.push(row);
+            } else if index != expected || begins.is_empty() {
+                return Err(SegmentError::new(format_args!("row {row} is not the next event of its commit")));
+            }
+            expected = index.checked_add(1).ok_or_else(short)?;
+        }
+        Ok(begins)
+    }
+
+    /// The commit of the rows `begin..end`: they agree on everything but the event.
+    fn commit(&self, sequence: Sequence, begin: usize, end: usize) -> Result<Archived, SegmentError> {
+        let first = *self.version.get(begin).ok_or_else(short)?;
+        let mut events = Vec::with_capacity(end.saturating_sub(begin));
+        for (row, version) in (begin..end).zip(first..) {
+            let texts = [&self.sequence, &self.kind, &self.id, &self.commit_id, &self.meta];
+            let times = [&self.arrived_at, &self.committed_at];
+            let same = texts.iter().all(|column| column.0.get(row) == column.0.get(begin))
+                && times.iter().all(|column| column.get(row) == column.get(begin));
+            if !same || self.version.get(row) != Some(&version) {
+                return Err(SegmentError::new(format_args!("row {row} is not of its commit")));
+            }
+            let schema =
+                u32::try_from(*self.schema.get(row).ok_or_else(short)?).map_err(SegmentError::new)?;
+            let data = RawValue::from_string(self.data.text(row)?.to_owned()).map_err(SegmentError::new)?;
+            events.push(StoredEvent { name: self.name.text(row)?.to_owned(), schema, data });
+        }
+        let first = natural(first)?;
+        if first == Version::ZERO {
+            return Err(SegmentError::new(format_args!("row {begin} has version 0")));
+        }
+        let id: CommitId = self.commit_id.text(begin)?.parse().map_err(SegmentError::new)?;
+        let meta: Meta = serde_json::from_str(self.meta.text(begin)?).map_err(SegmentError::new)?;
+        Ok(Archived {
+            sequence,
+            arrived_at: time(*self.arrived_at.get(begin).ok_or_else(short)?)?,
+            stream: StreamId::new(self.kind.text(begin)?, self.id.text(begin)?).map_err(SegmentError::new)?,
+            commit: Arc::new(Commit {
+                id,
+                first,
+                last: first.plus((events.len() as u64).saturating_sub(1)),
+                at: time(*self.committed_at.get(begin).ok_or_else(short)?)?,
+                events,
+                meta,
+            }),
+        })
+    }
+}
