@@ -3,7 +3,7 @@
 //! What is delivered may be repeated, late or lost. One [`rule`] makes the result exact all the same, because the stream
 //! itself stands in S3 and whatever is missing can be read from its head:
 //!
-//! 1. a batch is what Lambda hands over, and the answer is what must come again;
+//! 1. `batch` takes what Lambda hands over and answers with what must come again;
 //! 2. `decode` turns arrivals into commits, grouped by the view that they feed;
 //! 3. `project` reads each view once;
 //! 4. [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
@@ -13,6 +13,7 @@
 //!
 //! `query` answers from the view, and folds what is missing in the request for whoever brings the token of their write.
 
+mod batch;
 mod decode;
 mod fold;
 mod forward;
