@@ -1,0 +1,106 @@
+//! A view per account, over HTTP: what the queries of all projections have in common.
+//!
+//! 1. The account's id names the view; its stream is the one that feeds it.
+//! 2. A session token is met, or told apart: invalid, or parked (503, `/problems/parked`).
+//! 3. A view that nothing has fed is no account: 404.
+//!
+//! `POST …/unpark` is the operator's, for an account that is parked: put it behind authorization.
+
+use axum::http::StatusCode;
+use bank::{Account, AccountId};
+use headwater::{
+    Aggregate, StreamId, Token, Version,
+    consume::{Projection, Projector, QueryError, Unparked},
+};
+use serde::Serialize;
+use service::{Problem, SessionToken};
+use utoipa::ToSchema;
+
+/// A view, and how new it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<V> {
+    /// The projection's state.
+    pub state: V,
+    /// The account's stream, and the version that the state reflects.
+    pub token: Token,
+    /// The version that could not be applied, where the view stands still.
+    pub parked: Option<Version>,
+}
+
+/// What became of a parked account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum UnparkOutcome {
+    /// It was not parked.
+    NotParked,
+    /// It is as new as the account.
+    Healed {
+        /// The version that it reflects.
+        version: u64,
+    },
+    /// It failed again.
+    ParkedAgain {
+        /// The version that could not be applied.
+        version: u64,
+        /// Why.
+        error: String,
+    },
+}
+
+/// The view that the account's own stream feeds, whatever the projection.
+pub(crate) fn key(stream: &StreamId) -> Option<String> {
+    (stream.kind() == Account::KIND).then(|| stream.id().to_owned())
+}
+
+/// Reads the view of one account, at least as new as the token.
+pub async fn find<P: Projection>(
+    projector: &Projector<P>,
+    id: &str,
+    SessionToken(token): SessionToken,
+) -> Result<Found<P::View>, Problem> {
+    let (id, stream) = name(id)?;
+    let view = projector.query(id.as_str(), token.as_ref()).await.map_err(problem)?;
+    let version = view.applied(&stream);
+    let parked = view.parked.get(&stream).map(|parked| parked.version);
+    match (version, parked) {
+        (Version::ZERO, None) => Err(Problem::blank(StatusCode::NOT_FOUND)
+            .with_detail(format!("there is no account {id}, or nothing of it has arrived here"))),
+        (Version::ZERO, Some(parked)) => Err(standing(&stream, parked)),
+        _ => Ok(Found { state: view.state, token: Token { stream, version }, parked }),
+    }
+}
+
+/// Takes a parked account up again.
+pub async fn unpark<P: Projection>(projector: &Projector<P>, id: &str) -> Result<UnparkOutcome, Problem> {
+    let (id, stream) = name(id)?;
+    Ok(match projector.unpark(id.as_str(), &stream).await? {
+        Unparked::NotParked => UnparkOutcome::NotParked,
+        Unparked::Healed(version) => UnparkOutcome::Healed { version: version.get() },
+        Unparked::ParkedAgain(parked) => {
+            UnparkOutcome::ParkedAgain { version: parked.version.get(), error: parked.error }
+        }
+    })
+}
+
+fn name(id: &str) -> Result<(AccountId, StreamId), Problem> {
+    let id: AccountId = id.parse().map_err(|rule: bank::InvalidText| {
+        Problem::invalid(StatusCode::BAD_REQUEST, "id", rule.to_string())
+    })?;
+    let stream = StreamId::new(Account::KIND, id.as_str())?;
+    Ok((id, stream))
+}
+
+/// Why a stream is parked is the operator's to know; that it is, and where, the asker's.
+fn problem(error: QueryError) -> Problem {
+    match error {
+        QueryError::Store(error) => error.into(),
+        QueryError::Parked { stream, parked } => standing(&stream, parked.version),
+    }
+}
+
+fn standing(stream: &StreamId, parked: Version) -> Problem {
+    tracing::warn!(%stream, version = %parked, "a query met a parked stream");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "parked", "the account stands still here")
+        .with_detail(format!("event {parked} of {stream} can't be applied yet; an operator must mend that"))
+        .with("version", parked.get())
+}

@@ -1,0 +1,136 @@
+//! `balance`: what is in each account, and `GET /balance/{id}`.
+//!
+//! A fact is taken as it is: whether the account allowed it was decided when it was committed. What does not fit the
+//! domain's ranges is no fact that this projection knows of: it parks the account, until a newer binary is told to unpark it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bank::{AccountEvent, AccountStatus, OverdraftLimit};
+use headwater::{
+    StreamId,
+    consume::{ApplyError, Envelope, Projection, Projector},
+};
+use serde::{Deserialize, Serialize};
+use service::{Json, KnownVersion, Problem, SessionToken, Written};
+use utoipa::{OpenApi, ToSchema};
+
+use crate::account::{self, Found, UnparkOutcome};
+
+/// Keeps a balance per account.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Balances;
+
+/// What one account holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    status: AccountStatus,
+    balance: bank::Balance,
+    overdraft_limit: OverdraftLimit,
+}
+
+impl Projection for Balances {
+    const NAME: &'static str = "balance";
+    type View = Held;
+    type Event = AccountEvent;
+
+    fn key(&self, stream: &StreamId) -> Option<String> {
+        account::key(stream)
+    }
+
+    fn apply(&self, view: &mut Held, envelope: &Envelope<'_, AccountEvent>) -> Result<(), ApplyError> {
+        match &envelope.event {
+            AccountEvent::Opened { overdraft_limit } => {
+                view.status = AccountStatus::Open;
+                view.overdraft_limit = *overdraft_limit;
+            }
+            AccountEvent::Credited { amount, .. } => {
+                view.balance = view.balance.plus(*amount).map_err(ApplyError::new)?;
+            }
+            AccountEvent::Withdrawn { amount, .. } => {
+                view.balance = view.balance.minus(*amount).map_err(ApplyError::new)?;
+            }
+            AccountEvent::Closed => view.status = AccountStatus::Closed,
+        }
+        Ok(())
+    }
+}
+
+/// What is in an account, in minor units.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BalanceAnswer {
+    /// The account.
+    #[schema(example = "42")]
+    id: String,
+    /// `open` or `closed`.
+    #[schema(value_type = String, example = "open")]
+    status: AccountStatus,
+    /// What is there.
+    #[schema(example = 1_250)]
+    balance: i64,
+    /// What could go out.
+    #[schema(example = 6_250)]
+    available: i64,
+    /// The version that this reflects.
+    #[schema(example = 17)]
+    version: u64,
+    /// The event that can't be applied, where the account stands still and this may be old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<u64>,
+}
+
+type Shared = State<Arc<Projector<Balances>>>;
+
+/// What is in an account: at least as new as the session token, if there is one.
+#[utoipa::path(get, path = "/balance/{id}", tag = "balance",
+    params(("id" = String, Path, description = "the account"),
+        ("Session-Token" = Option<String>, Header, description = "show at least this write, as account/42@17"),
+        ("token" = Option<String>, Query, description = "the same, where a header is hard to set")),
+    responses((status = 200, body = BalanceAnswer), (status = 304, description = "it is still the ETag's version"),
+        (status = 404, body = Problem), (status = 503, body = Problem)))]
+async fn show(
+    State(projector): Shared,
+    Path(id): Path<String>,
+    known: KnownVersion,
+    token: SessionToken,
+) -> Result<Response, Problem> {
+    let Found { state, token, parked } = account::find(&projector, &id, token).await?;
+    let version = token.version;
+    if known == KnownVersion(Some(version)) && parked.is_none() {
+        return Ok((Written(token), StatusCode::NOT_MODIFIED).into_response());
+    }
+    let balance = state.balance.get();
+    let answer = BalanceAnswer {
+        id,
+        status: state.status,
+        balance,
+        available: balance.saturating_add(state.overdraft_limit.get()),
+        version: version.get(),
+        parked: parked.map(headwater::Version::get),
+    };
+    Ok((Written(token), Json(answer)).into_response())
+}
+
+/// Takes a parked account up again, after the projection was mended.
+#[utoipa::path(post, path = "/balance/{id}/unpark", tag = "operation",
+    params(("id" = String, Path, description = "the account")),
+    responses((status = 200, body = UnparkOutcome)))]
+async fn unpark(State(projector): Shared, Path(id): Path<String>) -> Result<Json<UnparkOutcome>, Problem> {
+    account::unpark(&projector, &id).await.map(Json)
+}
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Balance", description = "What is in each account"), paths(show, unpark))]
+struct Document;
+
+/// The service.
+pub fn router(projector: Arc<Projector<Balances>>) -> Router {
+    let routes = Router::new().route("/balance/{id}", get(show)).route("/balance/{id}/unpark", post(unpark));
+    service::app(routes.with_state(projector), Document::openapi())
+}
