@@ -18,35 +18,38 @@
 //! - What is remembered changes only with the tail, without waiting between: an archiver that is dropped at any point
 //!   goes on from what it had.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod cold;
+mod warm;
+
+#[cfg(test)]
+pub(crate) mod lab;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
-    format::{key, record::Record},
+    format::key,
     port::{Arrival, LogError, ObjectError, Objects, Ports, Precondition, Sequence},
 };
-use jiff::{Timestamp, civil::Date};
 use tokio::sync::Mutex;
 
 use crate::{
-    chain::{Added, Chain, ChainError, Tail},
-    known::Known,
-    place::{Place, day},
+    archive::warm::Warm,
+    chain::{Added, Chain, ChainError, Tail, pauses, repeat},
+    place::day,
     quarantine::{QuarantineError, Quarantined},
-    segment::{self, Archived, Footer, Previous, Segment, SegmentError, Span},
+    segment::{self, SegmentError, Span},
     watermark::Horizon,
 };
 
-/// Segments that a cold start reads at a time.
-const SEGMENTS_AT_A_TIME: u64 = 16;
+pub(crate) use self::warm::check_next;
+
 /// Records that go to quarantine at a time.
 const QUARANTINE_AT_A_TIME: usize = 32;
-/// Segments that a warm archiver catches up with; where there are more, it starts cold.
-const CATCH_UP: usize = 32;
 /// Shards that one archiver remembers.
 const SHARDS: usize = 32;
 
@@ -195,16 +198,11 @@ impl Archiver {
     }
 
     async fn isolate(&self, key: String, body: bytes::Bytes) -> Result<(), ArchiveError> {
-        let pauses = || self.pauses();
         let put = || self.archive.put(&key, body.clone(), Precondition::Absent);
-        match crate::chain::repeat(self.bounds.patience, pauses(), put).await {
+        match repeat(self.bounds.patience, pauses(&*self.ports.entropy), put).await {
             Ok(_) | Err(ObjectError::Precondition) => Ok(()),
             Err(cause) => Err(ArchiveError::Quarantine { key, cause }),
         }
-    }
-
-    fn pauses(&self) -> impl Iterator<Item = Duration> + Send {
-        crate::chain::pauses(&*self.ports.entropy)
     }
 }
 
@@ -220,23 +218,6 @@ struct Shard {
     horizon: Horizon,
     /// `None` while cold.
     warm: Option<Warm>,
-}
-
-/// What a warm archiver knows of a shard. Tail and commits change together.
-struct Warm {
-    /// `None` where no segment stands.
-    tail: Option<Tail>,
-    /// The shard's parents.
-    parents: Vec<String>,
-    known: Known,
-}
-
-/// A batch, sorted.
-#[derive(Default)]
-struct Sorted<'a> {
-    commits: Vec<Archived>,
-    strays: Vec<(&'a Arrival, String)>,
-    repeats: u64,
 }
 
 impl Shard {
@@ -285,7 +266,9 @@ impl Shard {
                     outcome.commits += sorted.commits.len() as u64;
                     outcome.repeats += sorted.repeats;
                     outcome.quarantined += sorted.strays.len() as u64;
-                    sorted.commits.iter().map(Span::from).for_each(|span| warm.known.add(&span));
+                    for commit in &sorted.commits {
+                        warm.known.add(&Span::from(commit));
+                    }
                     warm.tail = Some(Tail::from(&footer));
                 }
                 Added::Stands(segment) => {
@@ -303,69 +286,6 @@ impl Shard {
         }
         Ok(())
     }
-
-    /// Makes sure that the tail is known that was the newest when the batch was handed out, or a later one.
-    async fn catch_up(&mut self, first: &Arrival) -> Result<(), ArchiveError> {
-        let Some(warm) = &mut self.warm else { return Ok(()) };
-        if warm.tail.as_ref().is_some_and(|tail| first.sequence <= tail.last) {
-            return Ok(());
-        }
-        let places = self.chain.after(warm.tail.as_ref().map(|tail| tail.place)).await?;
-        if places.len() > CATCH_UP {
-            self.warm = None;
-            return Ok(());
-        }
-        for place in places {
-            let segment = self.chain.demand(place).await?;
-            warm.follow(&self.chain, &segment)?;
-        }
-        Ok(())
-    }
-
-    /// Finds the tail, and reads back the commits that may come again: from the chain, and where that is younger than the
-    /// horizon, from the parents' chains.
-    async fn start(&self, archiver: &Archiver, near: Date) -> Result<Warm, ArchiveError> {
-        let horizon = self.horizon.cold();
-        let mut warm = Warm { tail: None, parents: Vec::new(), known: Known::new(archiver.bounds.streams) };
-        let newest = self.chain.newest(near).await?;
-        if let Some(place) = newest {
-            let tail = Tail::from(self.chain.demand(place).await?.footer());
-            warm.parents.clone_from(&tail.parents);
-            warm.tail = Some(tail);
-        } else {
-            warm.parents = archiver.parents(self.chain.shard()).await?;
-        }
-        let mut budget = archiver.bounds.read_back;
-        let mut young = match newest {
-            Some(place) => warm.read_back(&self.chain, place, horizon, &mut budget).await?,
-            None => true,
-        };
-        let mut parents: VecDeque<String> = VecDeque::new();
-        let mut seen = HashSet::from([self.chain.shard().to_owned()]);
-        let mut next = warm.parents.clone();
-        loop {
-            if young {
-                parents.extend(next.into_iter().filter(|parent| seen.insert(parent.clone())));
-            }
-            let Some(parent) = parents.pop_front() else { return Ok(warm) };
-            let chain = self.chain.of(&parent);
-            if let Some(place) = chain.newest(near).await? {
-                next = chain.demand(place).await?.footer().parents.clone();
-                young = warm.read_back(&chain, place, horizon, &mut budget).await?;
-            } else {
-                // A shard without records: what could come again is in the chains before it.
-                (young, next) = (true, archiver.parents(&parent).await?);
-            }
-        }
-    }
-}
-
-impl Archiver {
-    async fn parents(&self, shard: &str) -> Result<Vec<String>, ArchiveError> {
-        let shards = self.ports.log.shards().await;
-        let shards = shards.map_err(|cause| ArchiveError::Shards { shard: shard.to_owned(), cause })?;
-        Ok(shards.into_iter().find(|known| known.id == shard).map(|known| known.parents).unwrap_or_default())
-    }
 }
 
 impl Bounds {
@@ -379,143 +299,3 @@ impl Bounds {
         records.iter().take(self.records).take_while(fits).count().max(1)
     }
 }
-
-impl Warm {
-    fn sort<'a>(&self, records: &[&'a Arrival]) -> Sorted<'a> {
-        let mut sorted = Sorted::default();
-        let mut fresh = HashSet::new();
-        for arrival in records {
-            let record = match Record::decode(&arrival.data) {
-                Ok(record) => record,
-                Err(error) => {
-                    sorted.strays.push((arrival, error.to_string()));
-                    continue;
-                }
-            };
-            if let Some(reason) = record.commits.iter().find_map(|commit| segment::unstorable(commit)) {
-                sorted.strays.push((arrival, reason));
-                continue;
-            }
-            for commit in record.commits {
-                if self.known.holds(&record.stream, commit.first)
-                    || !fresh.insert((record.stream.clone(), commit.first))
-                {
-                    sorted.repeats += 1;
-                    continue;
-                }
-                sorted.commits.push(Archived {
-                    sequence: arrival.sequence.clone(),
-                    arrived_at: arrival.at,
-                    stream: record.stream.clone(),
-                    commit,
-                });
-            }
-        }
-        sorted
-    }
-
-    /// The footer of the segment that covers `records`, of which `first` is the first.
-    fn footer(&self, shard: &str, first: &Arrival, records: &[&Arrival]) -> Footer {
-        let tail = self.tail.as_ref();
-        let last = records.last().map_or(first, |last| last);
-        Footer {
-            shard: shard.to_owned(),
-            place: Place::next(tail.map(|tail| tail.place), first.at),
-            previous: tail.map(|tail| Previous { last: tail.last.clone(), date: tail.place.date }),
-            parents: self.parents.clone(),
-            first: first.sequence.clone(),
-            last: last.sequence.clone(),
-            arrived_last: records.iter().map(|arrival| arrival.at).max().unwrap_or(first.at),
-            rows: 0,
-            commits: 0,
-        }
-    }
-
-    /// Takes another archiver's segment for the next of the chain.
-    fn follow(&mut self, chain: &Chain, segment: &Segment) -> Result<(), ChainError> {
-        let footer = segment.footer();
-        let corrupt = |reason: String| ChainError::Corrupt { key: chain.key(footer.place), reason };
-        check_next(self.tail.as_ref(), footer).map_err(corrupt)?;
-        let spans = segment.spans().map_err(|error| corrupt(error.reason))?;
-        spans.iter().for_each(|span| self.known.add(span));
-        self.parents.clone_from(&footer.parents);
-        self.tail = Some(Tail::from(footer));
-        Ok(())
-    }
-
-    /// Remembers the commits of the segments from `newest` back to the first that ends before `horizon`. True where the
-    /// chain's beginning was reached before.
-    async fn read_back(
-        &mut self,
-        chain: &Chain,
-        newest: Place,
-        horizon: Option<Timestamp>,
-        budget: &mut u64,
-    ) -> Result<bool, ChainError> {
-        let mut next = Some(newest);
-        while let Some(place) = next {
-            // Ordinals follow one another within a date; where the date changes, the footer tells.
-            let earlier = (0..SEGMENTS_AT_A_TIME).filter_map(|back| place.ordinal.checked_sub(back));
-            let places = earlier.filter(|ordinal| *ordinal > 0).map(|ordinal| Place { ordinal, ..place });
-            let reads: Vec<_> = places.map(|place| chain.read(place)).collect();
-            let segments: Vec<Option<Segment>> =
-                stream::iter(reads).buffered(reads_at_a_time()).try_collect().await?;
-            if segments.first().is_none_or(Option::is_none) {
-                return Err(ChainError::Corrupt {
-                    key: chain.key(place),
-                    reason: "the segment is missing".to_owned(),
-                });
-            }
-            for segment in segments.into_iter().map_while(|segment| segment) {
-                let spans = segment.spans().map_err(|error| ChainError::Corrupt {
-                    key: chain.key(segment.footer().place),
-                    reason: error.reason,
-                })?;
-                spans.iter().for_each(|span| self.known.add(span));
-                *budget = budget.saturating_sub(1);
-                let old = horizon.is_some_and(|horizon| segment.footer().arrived_last < horizon);
-                if old || *budget == 0 || self.known.is_full() {
-                    return Ok(false);
-                }
-                next = segment.footer().place_before();
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn reads_at_a_time() -> usize {
-    usize::try_from(SEGMENTS_AT_A_TIME).unwrap_or(1)
-}
-
-/// Checks that `footer` is the next ordinal after `tail`; tells what does not fit.
-pub(crate) fn check_next(tail: Option<&Tail>, footer: &Footer) -> Result<(), String> {
-    let ordinal = tail.map_or(0, |tail| tail.place.ordinal).saturating_add(1);
-    let previous = tail.map(|tail| Previous { last: tail.last.clone(), date: tail.place.date });
-    if footer.place.ordinal == ordinal && footer.previous == previous {
-        return Ok(());
-    }
-    let after = previous.map_or_else(|| "nothing".to_owned(), |previous| previous.last.to_string());
-    Err(format!(
-        "ordinal {ordinal} must follow {after}, and this is {} after {:?}",
-        footer.place.ordinal, footer.previous
-    ))
-}
-
-impl From<&Archived> for Span {
-    fn from(archived: &Archived) -> Self {
-        Self {
-            stream: archived.stream.clone(),
-            first: archived.commit.first,
-            last: archived.commit.last,
-            arrived_at: archived.arrived_at,
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod lab;
-#[cfg(test)]
-mod races;
-#[cfg(test)]
-mod tests;

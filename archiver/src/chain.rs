@@ -214,7 +214,16 @@ impl Chain {
     }
 
     async fn list(&self, after: Option<&str>) -> Result<Vec<String>, ChainError> {
-        let listed = self.repeat(&self.prefix, || self.objects.list(&self.prefix, after)).await?;
+        self.list_prefix(&self.prefix, after).await
+    }
+
+    /// Up to 1,000 keys under any prefix.
+    pub(crate) async fn list_prefix(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<String>, ChainError> {
+        let listed = self.repeat(prefix, || self.objects.list(prefix, after)).await?;
         Ok(listed.into_iter().map(|object| object.key).collect())
     }
 

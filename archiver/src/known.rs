@@ -63,6 +63,13 @@ impl Known {
         }
     }
 
+    /// Remembers a segment's commits.
+    pub(crate) fn extend(&mut self, spans: &[Span]) {
+        for span in spans {
+            self.add(span);
+        }
+    }
+
     /// Forgets the streams of which nothing arrived since `horizon`.
     pub(crate) fn forget(&mut self, horizon: Timestamp) {
         self.streams.retain(|_, known| known.arrived_at >= horizon);

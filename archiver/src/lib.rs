@@ -3,6 +3,7 @@
 //! The journey of a batch of one shard's records, which is also the order of the modules:
 //!
 //! ```text
+//!  config    what the function is told, read once
 //!  handler   the Lambda's event becomes a batch per shard
 //!  archive   what the archive holds already is dropped, what is no commit goes to quarantine,
 //!  known       a commit that came before is kept once,
@@ -22,6 +23,7 @@
 
 pub mod archive;
 pub mod chain;
+pub mod config;
 pub mod handler;
 mod known;
 pub mod place;

@@ -19,7 +19,7 @@ const PUBLISHING: SignedDuration = SignedDuration::from_mins(11);
 /// How far behind the newest watermark a cold archiver reads back.
 const COLD: SignedDuration = SignedDuration::from_hours(1);
 /// How long a watermark that was read is good for.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// The watermarks that one archiver has seen.
 pub(crate) struct Horizon {

@@ -136,7 +136,7 @@ fn spawn(
             if let Verdict::Batch(batch) = ask(&requests, name, Step::Take).await {
                 // What fails comes again; here it does in the end.
                 if archiver.archive(super::lab::SHARD, &batch).await.is_ok() {
-                    let last = batch.last().map_or(0, |last| number(last));
+                    let last = batch.last().map_or(0, number);
                     checkpoint.fetch_max(last, Ordering::Relaxed);
                 }
             }

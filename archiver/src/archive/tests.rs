@@ -66,10 +66,9 @@ async fn quarantine_that_does_not_answer_holds_the_segment_back() {
     let (objects, mut batch) = (bucket(&world), one_each(1..=2));
     batch[1].data = "no commit".into();
     let faulty = FaultyObjects::new(objects.clone());
-    faulty.faults().hook(|call| match call.key.starts_with("quarantine/") {
-        true => Fault::Before(lost()),
-        false => Fault::None,
-    });
+    faulty
+        .faults()
+        .hook(|call| if call.key.starts_with("quarantine/") { Fault::Before(lost()) } else { Fault::None });
     let archiver = archiver(&world, Arc::new(faulty.clone()));
     let interrupted = archiver.archive(SHARD, &batch).await.expect_err("quarantine is away");
     assert_eq!(interrupted.from, batch[0].sequence);
@@ -125,7 +124,7 @@ async fn every_way_to_lose_an_answer_archives_once() {
         let archiver = archiver(&world, Arc::new(faulty));
         archiver.archive(SHARD, &batch[..2]).await.expect("archives");
         archiver.archive(SHARD, &batch).await.expect("archives");
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         check(&objects, &batch).expect("H10");
     }
 }

@@ -5,7 +5,7 @@
 //! | `format` | 1 |
 //! | `shard`, `date`, `ordinal` | the segment's place |
 //! | `previous`, `previous_date` | last sequence number and date of the ordinal before; absent in ordinal 1 |
-//! | `parents` | the shards that this one was split or merged from, as a JSON list |
+//! | `parents` | the nearest shards with segments that this one was split or merged from, as a JSON list |
 //! | `first`, `last` | sequence numbers of the records that it covers, with or without rows |
 //! | `arrived_last` | when the latest of those records arrived |
 //! | `rows`, `commits` | counts |
@@ -37,7 +37,8 @@ pub struct Footer {
     pub place: Place,
     /// Where the ordinal before ends; `None` in ordinal 1.
     pub previous: Option<Previous>,
-    /// The shards that this one was split or merged from: in every segment, because Kinesis forgets closed shards.
+    /// The shards that this one was split or merged from, or where one of them never had a record, those before it. They
+    /// stand in every segment, because Kinesis forgets closed shards.
     pub parents: Vec<String>,
     /// The first record that the segment covers.
     pub first: Sequence,

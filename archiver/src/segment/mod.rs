@@ -68,6 +68,7 @@ pub struct SegmentError {
 }
 
 impl SegmentError {
+    #[expect(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
     fn new(reason: impl ToString) -> Self {
         Self { reason: reason.to_string() }
     }

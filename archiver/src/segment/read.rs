@@ -1,4 +1,4 @@
-//! Reading a segment: its footer alone, its keys, its kinds, or its commits.
+//! Reading a segment: its footer alone, its spans, or its commits.
 //!
 //! Parquet's decoder is made for files that somebody meant well, and panics on some that nobody did. Everything here that
 //! calls it goes through [`guarded`], which makes such a panic the [`SegmentError`] that it should have been.
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, DataType},
-    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+    file::{metadata::RowGroupMetaData, reader::FileReader, serialized_reader::SerializedFileReader},
 };
 use serde_json::value::RawValue;
 
@@ -54,7 +54,7 @@ impl Segment {
             if metadata.schema() != schema.as_ref() {
                 return Err(SegmentError::new("its columns are not a segment's"));
             }
-            let counted: i64 = file.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
+            let counted: i64 = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).sum();
             if u64::try_from(counted) != Ok(footer.rows) || footer.rows > MOST_ROWS as u64 {
                 return Err(SegmentError::new(format_args!(
                     "{} rows, of which {counted} stand",
@@ -121,17 +121,6 @@ impl Segment {
                 }
             }
             Ok(spans)
-        })
-    }
-
-    /// Calls `each` with the kind of every row and whether the row begins a commit: two small columns only.
-    pub fn kinds(&self, mut each: impl FnMut(&str, bool)) -> Result<(), SegmentError> {
-        guarded(|| {
-            let (kind, index) = (self.texts(Column::Kind)?, self.ints(Column::Index)?);
-            for (row, index) in index.iter().enumerate() {
-                each(kind.text(row)?, *index == 0);
-            }
-            Ok(())
         })
     }
 

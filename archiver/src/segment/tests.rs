@@ -147,7 +147,6 @@ proptest! {
         let _ = read(bytes.clone());
         if let Ok(segment) = Segment::open(bytes) {
             let _ = segment.spans();
-            let _ = segment.kinds(|_, _| ());
         }
     }
 

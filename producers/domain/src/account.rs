@@ -194,7 +194,10 @@ impl Aggregate for Account {
         Ok(vec![event])
     }
 
-    /// An event is a fact: one that breaks a bound, which `allows` lets nobody decide, leaves the balance as it is.
+    /// # Panics
+    ///
+    /// Where a balance leaves its bounds: `allows` lets nobody decide that, so the history is not one of an account, and
+    /// the store calls it corrupt.
     fn evolve(&mut self, event: &AccountEvent) {
         match event {
             AccountEvent::Opened { overdraft_limit } => {
@@ -202,10 +205,10 @@ impl Aggregate for Account {
                 self.overdraft_limit = *overdraft_limit;
             }
             AccountEvent::Credited { amount, .. } => {
-                self.balance = self.balance.plus(*amount).unwrap_or(self.balance);
+                self.balance = moved(self.balance.plus(*amount));
             }
             AccountEvent::Withdrawn { amount, .. } => {
-                self.balance = self.balance.minus(*amount).unwrap_or(self.balance);
+                self.balance = moved(self.balance.minus(*amount));
             }
             AccountEvent::Closed => self.status = AccountStatus::Closed,
         }
@@ -215,12 +218,12 @@ impl Aggregate for Account {
     /// leaves the account open, a withdrawal with all that leaves it the funds, a closing with all that leaves nothing.
     fn merge(&self, decided: &[AccountEvent], _others: &[AccountEvent]) -> bool {
         let mut state = self.clone();
-        decided.iter().all(|event| {
-            let allowed = state.allows(event).is_ok();
-            state.evolve(event);
-            allowed
-        })
+        decided.iter().all(|event| state.allows(event).map(|()| state.evolve(event)).is_ok())
     }
+}
+
+fn moved(balance: Result<Balance, OutOfRange>) -> Balance {
+    balance.unwrap_or_else(|error| panic!("the balance {error}"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Unexpected, Visitor},
+};
 
 /// Largest amount of one movement, and largest overdraft limit, in minor units.
 pub const MAX_AMOUNT: u64 = 1_000_000_000_000;
@@ -27,19 +30,42 @@ fn within(least: i64, most: i64, actual: i64) -> Result<i64, OutOfRange> {
     if (least..=most).contains(&actual) { Ok(actual) } else { Err(OutOfRange { least, most, actual }) }
 }
 
+/// Reads a whole number within a range; whatever else comes is told the range.
+struct Units {
+    least: i64,
+    most: i64,
+}
+
+impl Visitor<'_> for Units {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number of {} to {} minor units", self.least, self.most)
+    }
+
+    fn visit_i64<E: de::Error>(self, units: i64) -> Result<i64, E> {
+        within(self.least, self.most, units).map_err(|_| E::invalid_value(Unexpected::Signed(units), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, units: u64) -> Result<i64, E> {
+        let units = i64::try_from(units).map_err(|_| E::invalid_value(Unexpected::Unsigned(units), &self))?;
+        self.visit_i64(units)
+    }
+}
+
 /// What moves: 1 to [`MAX_AMOUNT`] minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "i64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "i64")]
 pub struct Amount(i64);
 
 /// How far below zero a balance may go: 0 to [`MAX_AMOUNT`] minor units.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "i64")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "i64")]
 pub struct OverdraftLimit(i64);
 
 /// What is there: -[`MAX_AMOUNT`] to [`MAX_BALANCE`] minor units.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "i64")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "i64")]
 pub struct Balance(i64);
 
 /// A number within a range: what the three have in common.
@@ -57,6 +83,12 @@ macro_rules! bounded {
 
             fn try_from(units: i64) -> Result<Self, OutOfRange> {
                 within($least, $most, units).map(Self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_i64(Units { least: $least, most: $most }).map(Self)
             }
         }
 
@@ -123,5 +155,9 @@ mod tests {
         let error = Amount::try_from(0).expect_err("nothing is no amount");
         assert_eq!(error.to_string(), "must be 1 to 1000000000000 minor units, not 0");
         assert!(OverdraftLimit::try_from(-1).is_err());
+        for json in ["0", "-1", "1000000000001", "18446744073709551615", "1e3", "1.5", "\"1\"", "null"] {
+            let error = serde_json::from_str::<Amount>(json).expect_err(json).to_string();
+            assert!(error.contains("a whole number of 1 to 1000000000000 minor units"), "{error}");
+        }
     }
 }

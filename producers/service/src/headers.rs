@@ -21,6 +21,7 @@ use axum::{
 };
 use headwater::{CommitId, Expected, OnConflict, Options, Token, Version, format::commit::Meta};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
@@ -29,6 +30,32 @@ const SESSION_TOKEN: HeaderName = HeaderName::from_static("session-token");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest correlation or causation id, in bytes.
 const ID_BYTES: usize = 128;
+
+/// The headers of a command, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct CommandParameters {
+    /// The caller's name for this request: a repeat takes effect once, and gets the first answer. 1 to 128 visible ASCII
+    /// characters.
+    #[param(rename = "Idempotency-Key", example = "6f1c2a34-9f5e-4c5b-8a51-3d1f8d9f0c11")]
+    idempotency_key: Option<String>,
+    /// Only on top of this version.
+    #[param(rename = "If-Match", example = "\"17\"")]
+    if_match: Option<String>,
+    /// `*`: only where nothing is yet.
+    #[param(rename = "If-None-Match", example = "*")]
+    if_none_match: Option<String>,
+    /// W3C trace context, kept with the events.
+    #[param(rename = "traceparent", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
+    traceparent: Option<String>,
+    /// Kept with the events. 1 to 128 visible ASCII characters.
+    #[param(rename = "X-Correlation-Id")]
+    correlation: Option<String>,
+    /// Kept with the events. 1 to 128 visible ASCII characters.
+    #[param(rename = "X-Causation-Id")]
+    causation: Option<String>,
+}
 
 /// What a caller says about a command beside its body.
 #[derive(Debug, Clone, Default, PartialEq)]

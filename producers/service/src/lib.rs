@@ -22,7 +22,7 @@ mod start;
 pub use self::{
     body::Json,
     config::{Config, ConfigError, Listen, variable},
-    headers::{CommandHeaders, KnownVersion, SessionToken, Written},
+    headers::{CommandHeaders, CommandParameters, KnownVersion, SessionToken, Written},
     layers::{BODY_BYTES, IN_FLIGHT, PATIENCE, app},
     problem::Problem,
     run::{RunError, run, run_with_events},
