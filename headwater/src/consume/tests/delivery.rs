@@ -191,4 +191,10 @@ async fn a_batch_of_several_shards_names_the_lowest_failure_of_each() {
     assert_eq!(failed, BTreeMap::from(expected));
     let view = bench.view("b").expect("the other view goes on");
     assert_eq!(view.applied(&stream(STREAMS[2])), Version::new(2));
+
+    let denied = || ObjectError::Refused("denied".to_owned());
+    bench.objects.faults().hook(move |_| Fault::Before(denied()));
+    let failed = bench.projector().project(&batch).await;
+    let lowest: Vec<_> = failed.into_values().collect();
+    assert_eq!(lowest, [number(10), number(7)], "the lowest over all views that failed");
 }

@@ -70,6 +70,9 @@ async fn a_write_whose_answer_was_lost_is_decided_by_the_versions_that_stand() {
         bench.check_complete(&histories);
         let done = matches!(fault, Fault::After(_));
         assert_eq!(bench.objects.faults().calls(Operation::Put), if done { 2 } else { 4 }, "{fault:?}");
+        let calls = bench.calls.lock().expect("a lock").clone();
+        let heads = calls.iter().filter(|call| *call == "Get heads/account/a-1").count();
+        assert_eq!(heads, 1, "a head is read once in all rounds: {calls:?}");
     }
 }
 
