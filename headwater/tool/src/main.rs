@@ -1,1 +1,33 @@
-fn main() {}
+//! The `headwater` command: parses the line, runs one command, ends with its exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use headwater_tool::{EXIT_CODES, exit, import, parked, read, tail};
+
+/// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::Args),
+    Read(read::Args),
+    Tail(tail::Args),
+    Parked(parked::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Import(args) => import::run(args).await,
+        Command::Read(args) => read::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Parked(args) => parked::run(args).await,
+    };
+    exit(ended)
+}

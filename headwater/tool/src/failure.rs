@@ -1,0 +1,77 @@
+//! Why a command ended early, what to do next, and the exit code.
+//!
+//! A failure is one line on stderr that names the next step. A reader that has gone (`| head`) is no failure to anybody:
+//! the command ends quietly and with success.
+
+use std::{io, process::ExitCode};
+
+use headwater::{
+    StoreError, StreamId,
+    port::{LogError, ObjectError},
+};
+
+use crate::{import::ImportError, target::Unreachable};
+
+/// What the help says of exit codes.
+pub const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 not done (the last line on stderr says why and what to do next), 2 a usage error";
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nobody reads the output any more: a quiet end.
+    #[error("nobody reads the output any more")]
+    Closed,
+    /// The output can't be written for another reason.
+    #[error("the output can't be written: {0}")]
+    Output(#[source] io::Error),
+    /// The store is not there, or does not let us in.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The import stopped.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The stream that was asked for does not exist.
+    #[error("there is no stream {stream} in bucket {bucket}: check the name, or give --store")]
+    NoStream {
+        /// The stream.
+        stream: StreamId,
+        /// The bucket.
+        bucket: String,
+    },
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket could not.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// The stream could not.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Anything else, in its own words.
+    #[error(transparent)]
+    Other(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Output(error) }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// Says on stderr what went wrong, if anything did, and gives the exit code.
+pub fn exit(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            crate::output::complain(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}

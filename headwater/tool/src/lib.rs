@@ -1,0 +1,23 @@
+//! What the `headwater` command does; the binary only parses the line and picks one of these.
+//!
+//! The journey of a command, which is also the order of the modules:
+//!
+//! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
+//! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`];
+//! 3. what it finds goes through `output`, for people or as JSON lines;
+//! 4. `failure` says what went wrong and what to do next, and gives the exit code.
+
+mod event;
+mod failure;
+pub mod import;
+mod output;
+pub mod parked;
+pub mod read;
+pub mod tail;
+mod target;
+
+pub use self::{
+    failure::{EXIT_CODES, Failure, exit},
+    output::{Line, Output, Paint},
+    target::{Connection, Need, Target, Unreachable},
+};

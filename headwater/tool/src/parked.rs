@@ -1,0 +1,99 @@
+//! `headwater parked`: the streams that stand still in a view, because an event of theirs could not be applied.
+
+use clap::Args as Arguments;
+use headwater::{
+    StreamId, Version,
+    consume::{self, ParkedStream},
+    format::key,
+    port::Objects,
+};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use crate::{
+    event::time,
+    failure::Failure,
+    output::{Line, Output, Paint, plain},
+    target::{Connection, Need, Target},
+};
+
+/// List the streams that are parked: an event of theirs could not be applied to a view
+#[derive(Debug, Clone, Arguments)]
+pub struct Args {
+    /// Of this projection only
+    pub projection: Option<String>,
+    /// JSON lines: projection, key, stream, version, at, error
+    #[arg(long)]
+    pub json: bool,
+    /// Where the store is.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Lists the parked streams on stdout.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let connection = args.target.connect(&[Need::Store]).await?;
+    show(&connection, args.projection, &mut Output::stdout(args.json)).await
+}
+
+/// Lists the parked streams of one projection, or of all that have a view.
+pub async fn show(
+    connection: &Connection,
+    projection: Option<String>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let projections = match projection {
+        Some(projection) => vec![projection],
+        None => projections(&*connection.ports.objects).await?,
+    };
+    let mut found = false;
+    for projection in &projections {
+        for ParkedStream { key, stream, parked } in consume::parked(&connection.ports, projection).await? {
+            found = true;
+            let (version, at, error) = (parked.version, parked.at, &parked.error);
+            output.line(&Parked { projection, key: &key, stream: &stream, version, at, error })?;
+        }
+    }
+    if !found {
+        output.heading("nothing is parked")?;
+    }
+    output.flush()
+}
+
+/// The projections that have a view, a listing each.
+async fn projections(objects: &dyn Objects) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let listed = objects.list(key::VIEWS, after.as_deref()).await?;
+        let Some(first) = listed.first() else { return Ok(found) };
+        let segment = first.key.strip_prefix(key::VIEWS).and_then(|rest| rest.split_once('/'));
+        let Some((segment, _)) = segment else {
+            after = Some(first.key.clone());
+            continue;
+        };
+        found.extend(percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned));
+        // `0` is the character after `/`: all keys below this segment are passed.
+        after = Some(format!("{}{segment}0", key::VIEWS));
+    }
+}
+
+/// A parked stream as a line.
+#[derive(Debug, Serialize)]
+struct Parked<'a> {
+    projection: &'a str,
+    key: &'a str,
+    stream: &'a StreamId,
+    version: Version,
+    at: Timestamp,
+    error: &'a str,
+}
+
+impl Line for Parked<'_> {
+    fn human(&self, paint: Paint) -> String {
+        let place = format!("{} {} {}", self.projection, self.key, self.stream);
+        let (place, at) = (paint.key(plain(&place)), paint.dim(time(self.at)));
+        format!("{place}  at version {} since {at}: {}", self.version, paint.bad(plain(self.error)))
+    }
+}

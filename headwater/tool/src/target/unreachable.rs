@@ -1,0 +1,74 @@
+//! Why the store can't be reached, each with the next step.
+
+use headwater::aws::ConnectError;
+use localstack::{CreateError, StartError};
+
+/// Why the store can't be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// Nothing accepts connections there.
+    #[error("nothing listens on {place}: start `headwater up` in another terminal, or give --endpoint")]
+    Nobody {
+        /// The endpoint.
+        place: String,
+    },
+    /// No answer came, or none that can be read.
+    #[error("{place} does not answer ({reason}): check the network, AWS_REGION and --endpoint")]
+    Silent {
+        /// The endpoint, or AWS.
+        place: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The bucket or the stream does not exist.
+    #[error(
+        "there is no {what} {name} at {place}: give {flag}, or let `headwater up` (on this machine) or the template in \
+         infra/ (on AWS) create it"
+    )]
+    Missing {
+        /// `bucket` or `stream`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The endpoint, or AWS.
+        place: String,
+        /// The option that names it.
+        flag: &'static str,
+    },
+    /// The credentials are not good for it.
+    #[error(
+        "{place} does not let you use {what} {name} ({code}): check AWS_PROFILE, or AWS_ACCESS_KEY_ID, \
+         AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and what they are allowed"
+    )]
+    Forbidden {
+        /// `bucket` or `stream`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The endpoint, or AWS.
+        place: String,
+        /// The service's code.
+        code: String,
+    },
+    /// The service refuses for another reason.
+    #[error("{place} refuses {what} {name}: {reason}")]
+    Refused {
+        /// `bucket` or `stream`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The endpoint, or AWS.
+        place: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Region or credentials are missing.
+    #[error("{0}; if `headwater up` runs on this machine, give --endpoint http://127.0.0.1:4566")]
+    Configuration(#[source] ConnectError),
+    /// The embedded AWS does not start.
+    #[error("{0}; if `headwater up` uses it, give --endpoint instead of --data")]
+    Start(#[source] StartError),
+    /// The embedded AWS does not have what is needed.
+    #[error(transparent)]
+    Create(CreateError),
+}

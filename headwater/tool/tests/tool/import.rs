@@ -1,0 +1,196 @@
+//! Import: histories become streams, once, in order, whatever breaks off or gets lost.
+
+use std::{
+    io::Cursor,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use headwater_tool::import::{ImportError, Plan, import};
+use indicatif::ProgressBar;
+use localstack::{Fault, Gate, Request};
+
+use super::world::{PLAN, World, interleaved, line};
+
+/// The stream has exactly the commits `0..each`, in this order.
+async fn assert_whole(world: &World, stream: &str, each: usize) {
+    let commits = world.commits(stream).await;
+    let ids: Vec<_> = commits.iter().map(|commit| commit.id.to_string()).collect();
+    let expected: Vec<_> = (0..each).map(|number| format!("{stream}-{number}")).collect();
+    assert_eq!(ids, expected, "{stream}");
+    assert_eq!(commits.last().map(|commit| commit.last.get()), Some(each as u64));
+}
+
+#[tokio::test]
+async fn histories_become_streams_and_a_second_import_adds_nothing() {
+    let world = World::new().await;
+    let lines = format!(
+        "{}\n\n{}\n",
+        r#"{"stream":"permit/1","id":"a","at":"2010-10-02T09:20:39.266+02:00","events":[{"type":"Sent","data":{"to":"x"}},{"type":"Seen","schema":2,"data":null}],"meta":{"by":"me"}}"#,
+        r#"{"stream":"permit/2","id":"a","at":"2011-01-01T00:00:00Z","events":[{"type":"Sent","data":1}]}"#
+    );
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    ended.unwrap();
+    assert_eq!((summary.lines, summary.streams, summary.commits, summary.events), (2, 2, 2, 3));
+    assert_eq!((summary.repeats, summary.bad, summary.unpublished), (0, 0, 0));
+
+    let commits = world.commits("permit/1").await;
+    assert_eq!((commits.len(), commits[0].at.to_string()), (1, "2010-10-02T07:20:39.266Z".to_owned()));
+    assert_eq!((commits[0].events[1].schema, &commits[0].meta["by"]), (2, &serde_json::json!("me")));
+
+    let before = world.objects().await;
+    world.aws.reset_counts();
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    ended.unwrap();
+    assert_eq!((summary.lines, summary.commits, summary.events, summary.repeats), (2, 0, 0, 2));
+    assert_eq!(world.objects().await, before);
+    assert_eq!(world.aws.counts().of("s3:PutObject").requests, 0);
+}
+
+#[tokio::test]
+async fn the_order_of_every_stream_is_kept_however_many_are_written_at_a_time() {
+    let world = World::new().await;
+    for (streams, each, concurrency) in [(7, 60, 3), (3, 300, 64)] {
+        let lines = interleaved(streams, each).replace("note/", &format!("note-{concurrency}/"));
+        let (summary, ended) = world.import(&lines, Plan { concurrency, skip_bad: false }).await;
+        ended.unwrap();
+        assert_eq!((summary.commits, summary.repeats), ((streams * each) as u64, 0));
+        for stream in 0..streams {
+            assert_whole(&world, &format!("note-{concurrency}/{stream}"), each).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_of_one_stream_are_written_together() {
+    let world = World::new().await;
+    let lines: String = (0..500).map(|number| line("note/1", number) + "\n").collect();
+    world.aws.reset_counts();
+    world.import(&lines, PLAN).await.1.unwrap();
+    let puts = world.aws.counts().of("s3:PutObject").requests;
+    assert!(puts < 50, "{puts} writes for 500 commits");
+}
+
+#[tokio::test]
+async fn what_the_store_has_forgotten_is_still_a_repeat() {
+    let world = World::new().await;
+    let lines: String = (0..1_500).map(|number| line("note/1", number) + "\n").collect();
+    world.import(&lines, PLAN).await.1.unwrap();
+    let head = world.objects().await.into_iter().find(|(key, ..)| key.starts_with("pages/"));
+    assert!(head.is_some(), "the stream is long enough to have pages");
+    let more = format!("{lines}{}\n", line("note/1", 1_500));
+    let (summary, ended) = world.import(&more, PLAN).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (1, 1_500));
+    assert_whole(&world, "note/1", 1_501).await;
+}
+
+#[tokio::test]
+async fn a_line_that_stands_twice_is_committed_once() {
+    let world = World::new().await;
+    let lines = [0, 1, 0, 2, 1, 3].map(|number| line("note/1", number)).join("\n");
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (4, 2));
+    assert_whole(&world, "note/1", 4).await;
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_resumed() {
+    let world = World::new().await;
+    let lines = interleaved(20, 40);
+    let (gate, puts) = (Gate::new(), AtomicUsize::new(0));
+    let held = gate.clone();
+    world.aws.on_request(move |request: &Request| {
+        let put = request.operation == "s3:PutObject";
+        if put && puts.fetch_add(1, Ordering::SeqCst) >= 12 {
+            Fault::HoldAfter(held.clone())
+        } else {
+            Fault::Pass
+        }
+    });
+    // A runtime of its own, so that nothing of the import outlives it.
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (target, input) = (world.target(), Cursor::new(lines.clone()));
+    process.spawn(async move {
+        let connection = target.connect(&[]).await.unwrap();
+        import(&connection, input, PLAN, &ProgressBar::hidden()).await
+    });
+    gate.reached().await;
+    process.shutdown_background();
+    world.aws.pass_requests();
+    gate.release();
+
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    ended.unwrap();
+    assert!(summary.repeats > 0 && summary.commits > 0, "{summary:?}");
+    assert_eq!(summary.repeats + summary.commits, 800);
+    for stream in 0..20 {
+        assert_whole(&world, &format!("note/{stream}"), 40).await;
+    }
+}
+
+#[tokio::test]
+async fn lost_answers_and_refusals_cost_neither_a_commit_nor_the_order() {
+    let world = World::new().await;
+    let calls = AtomicUsize::new(0);
+    world.aws.on_request(move |request: &Request| {
+        if request.operation == "s3:ListObjectsV2" {
+            return Fault::Pass;
+        }
+        match calls.fetch_add(1, Ordering::SeqCst) % 7 {
+            2 => Fault::DropAfter,
+            4 => Fault::DropBefore,
+            6 => Fault::Respond(http::StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            _ => Fault::Pass,
+        }
+    });
+    let connection = world.target().connect(&[]).await.unwrap();
+    let input = Cursor::new(interleaved(6, 50));
+    let (summary, ended) = import(&connection, input, PLAN, &ProgressBar::hidden()).await;
+    ended.unwrap();
+    world.aws.pass_requests();
+    assert_eq!((summary.commits, summary.repeats), (300, 0));
+    for stream in 0..6 {
+        assert_whole(&world, &format!("note/{stream}"), 50).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_line_stops_the_import_when_all_before_it_is_committed() {
+    let world = World::new().await;
+    let bad = line("note/1", 2).replace(r#""Noted""#, r#""""#);
+    let lines = [line("note/1", 0), line("note/2", 0), line("note/1", 1), bad, line("note/2", 1)].join("\n");
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    let said = ended.unwrap_err().to_string();
+    assert!(
+        said.starts_with("line 4: events[0].type must have 1 to 128 bytes, has 0; nothing of this line"),
+        "{said}"
+    );
+    assert_eq!((summary.commits, summary.bad), (3, 1));
+    assert_whole(&world, "note/1", 2).await;
+    assert_whole(&world, "note/2", 1).await;
+
+    let (summary, ended) = world.import(&lines, Plan { skip_bad: true, ..PLAN }).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats, summary.bad), (1, 3, 1));
+    assert_whole(&world, "note/2", 2).await;
+}
+
+#[tokio::test]
+async fn what_only_the_store_refuses_is_a_bad_line_too() {
+    let world = World::new().await;
+    let large = line("note/1", 1).replace(r#"{"n":1}"#, &format!("\"{}\"", "x".repeat(1 << 20)));
+    let lines = [line("note/1", 0), large, line("note/1", 2)].join("\n");
+    let (summary, ended) = world.import(&lines, PLAN).await;
+    let Err(ImportError::Bad(bad)) = ended else { panic!("{ended:?}") };
+    assert_eq!((bad.number, bad.field.as_str()), (2, "events"));
+    assert!(bad.rule.ends_with("the most is 1048576"), "{bad}");
+    assert_eq!(summary.commits, 1);
+    assert_whole(&world, "note/1", 1).await;
+
+    let (summary, ended) = world.import(&lines, Plan { skip_bad: true, ..PLAN }).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats, summary.bad), (1, 1, 1));
+    let ids: Vec<_> = world.commits("note/1").await.iter().map(|commit| commit.id.to_string()).collect();
+    assert_eq!(ids, ["note/1-0", "note/1-2"]);
+}

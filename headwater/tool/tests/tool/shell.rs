@@ -1,0 +1,111 @@
+//! What a shell sees: exit codes, what goes to stdout and stderr, and errors that say what to do next.
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+};
+
+use localstack::{Credentials, LocalAws, Options};
+
+use super::world::{World, line};
+
+/// Runs the binary without any configuration of AWS.
+fn headwater(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headwater"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Runs it beside the tasks of the test, and gives exit code, stdout and stderr.
+async fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let input = input.to_owned();
+    let run = move || headwater(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &input);
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn nobody_listening_is_told_with_the_next_step() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    for command in [&["read", "account/1"][..], &["tail"], &["import", "-"], &["parked"]] {
+        let (code, shown, said) = run(&[command, &["--endpoint", &endpoint]].concat(), "").await;
+        let expected = format!(
+            "error: nothing listens on {endpoint}: start `headwater up` in another terminal, or give --endpoint\n"
+        );
+        assert_eq!((code, shown.as_str(), said), (1, "", expected));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_bucket_or_stream_is_told_with_the_next_step() {
+    let world = World::new().await;
+    let endpoint = world.aws.endpoint();
+    for (arguments, says) in [
+        (&["read", "account/1", "--store", "nowhere"][..], "there is no bucket nowhere at http://127.0.0.1:"),
+        (&["import", "-", "--stream", "nowhere"], "there is no stream nowhere at http://127.0.0.1:"),
+    ] {
+        let (code, _, said) = run(&[arguments, &["--endpoint", endpoint]].concat(), "").await;
+        assert!(code == 1 && said.contains(says), "{code} {said}");
+        assert!(said.contains(&format!("give {}", arguments[arguments.len() - 2])), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_as_such() {
+    let credentials =
+        Credentials { access_key_id: "right".to_owned(), secret_access_key: "right".to_owned() };
+    let aws =
+        LocalAws::start(Options { credentials: Some(credentials), ..Options::for_test() }).await.unwrap();
+    aws.create_bucket("headwater-store").unwrap();
+    aws.create_stream("headwater", 1).await.unwrap();
+    for command in [&["read", "account/1"][..], &["tail"]] {
+        let (code, _, said) = run(&[command, &["--endpoint", aws.endpoint()]].concat(), "").await;
+        assert!(code == 1 && said.contains("check AWS_PROFILE, or AWS_ACCESS_KEY_ID"), "{code} {said}");
+    }
+}
+
+#[tokio::test]
+async fn usage_errors_have_a_code_of_their_own() {
+    for arguments in
+        [&["read"][..], &["read", "no-stream"], &["read", "a/1", "--endpoint", "127.0.0.1"], &["wash"]]
+    {
+        let (code, shown, said) = run(arguments, "").await;
+        assert!(code == 2 && shown.is_empty() && said.contains("error: "), "{code} {said}");
+    }
+    let (code, shown, _) = run(&["--help"], "").await;
+    assert!(code == 0 && shown.contains("Exit codes: 0 done"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_directory_is_a_whole_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let target = ["--data", data.to_str().unwrap()];
+    let lines = format!("{}\n{}\n", line("note/1", 0), line("note/1", 1));
+    let (code, shown, said) = run(&[&["import", "-", "--json"], &target[..]].concat(), &lines).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    let summary: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&summary["lines"], &summary["commits"]), (&2.into(), &2.into()));
+
+    let (code, shown, said) = run(&[&["read", "note/1", "--json"], &target[..]].concat(), "").await;
+    assert_eq!((code, said.as_str(), shown.lines().count()), (0, "", 2));
+
+    let (code, shown, said) = run(&[&["import", "-"], &target[..]].concat(), &lines).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert!(
+        shown.starts_with("0 events in 0 commits from 2 lines for 1 streams")
+            && shown.contains("2 lines stood already"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,183 @@
+//! Read, tail and parked: what stands is shown as it is.
+
+use std::time::Duration;
+
+use headwater::{StreamId, Version, port::Precondition};
+use headwater_tool::{Failure, parked, read, tail};
+
+use super::world::{PLAN, Sink, World, line};
+
+const SHORT: &str = r#"{"stream":"permit/1","id":"a","at":"2010-10-02T09:20:39.266+02:00","events":[{"type":"Sent","data":{"to":"x"}},{"type":"Seen","schema":2,"data":null}],"meta":{"by":"me"}}"#;
+
+fn stream(text: &str) -> StreamId {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_is_read_as_json_lines_or_for_people() {
+    let world = World::new().await;
+    world.import(SHORT, PLAN).await.1.unwrap();
+    let connection = world.connect().await;
+
+    let sink = Sink::default();
+    read::show(&connection, &stream("permit/1"), Version::new(1), &mut sink.output(true)).await.unwrap();
+    let golden = r#"{"stream":"permit/1","version":1,"type":"Sent","schema":1,"data":{"to":"x"},"commit":"a","at":"2010-10-02T07:20:39.266Z","meta":{"by":"me"}}
+{"stream":"permit/1","version":2,"type":"Seen","schema":2,"data":null,"commit":"a","at":"2010-10-02T07:20:39.266Z","meta":{"by":"me"}}
+"#;
+    assert_eq!(sink.text(), golden);
+
+    let sink = Sink::default();
+    read::show(&connection, &stream("permit/1"), Version::new(2), &mut sink.output(false)).await.unwrap();
+    let golden = "version  at                        type                      data
+      2  2010-10-02 07:20:39.266Z  Seen                      null
+";
+    assert_eq!(sink.text(), golden);
+
+    let sink = Sink::default();
+    read::show(&connection, &stream("permit/1"), Version::new(3), &mut sink.output(false)).await.unwrap();
+    assert_eq!(sink.text(), "");
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_exist_is_told() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let shown =
+        read::show(&connection, &stream("permit/9"), Version::new(1), &mut Sink::default().output(true))
+            .await;
+    let said = shown.unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "there is no stream permit/9 in bucket headwater-store: check the name, or give --store"
+    );
+}
+
+/// Waits for what a tail shows, with a deadline.
+async fn tailed(
+    world: &World,
+    from_start: bool,
+    kind: Option<&str>,
+    lines: usize,
+    write: impl Future<Output = ()>,
+) -> Vec<serde_json::Value> {
+    let connection = world.connect().await;
+    let sink = Sink::default();
+    let mut output = sink.output(true);
+    let seen = async {
+        write.await;
+        while sink.text().lines().count() < lines {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let followed = async {
+        tokio::select! {
+            ended = tail::follow(&connection, from_start, kind, &mut output) => panic!("{ended:?}"),
+            () = seen => {}
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), followed).await.unwrap();
+    sink.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_tail_shows_every_commit_in_the_order_of_its_stream() {
+    let world = World::new().await;
+    let mut lines: Vec<_> =
+        (0..6).flat_map(|n| ["note/1", "note/2", "memo/3"].map(|stream| line(stream, n))).collect();
+    lines.push(SHORT.to_owned());
+    world.import(&lines.join("\n"), PLAN).await.1.unwrap();
+
+    let shown = tailed(&world, true, None, 19, async {}).await;
+    for (stream, last) in [("note/1", 6), ("note/2", 6), ("memo/3", 6), ("permit/1", 2)] {
+        let of = |line: &&serde_json::Value| line["stream"] == stream;
+        let mut next = 1;
+        for line in shown.iter().filter(of) {
+            assert_eq!(line["first"], next, "{line}");
+            next = line["last"].as_u64().unwrap() + 1;
+        }
+        assert_eq!(next, last + 1, "{stream}");
+    }
+    let mut permit = shown.iter().find(|line| line["stream"] == "permit/1").unwrap().clone();
+    for (field, kind) in [("shard", "shardId-"), ("sequence", ""), ("arrived", "20")] {
+        let value = permit.as_object_mut().unwrap().remove(field).unwrap();
+        assert!(value.as_str().unwrap().starts_with(kind), "{field} {value}");
+    }
+    for field in ["lag_ms", "behind_ms"] {
+        assert!(permit.as_object_mut().unwrap().remove(field).unwrap().is_u64());
+    }
+    let golden = serde_json::json!({
+        "stream": "permit/1", "first": 1, "last": 2, "commit": "a", "at": "2010-10-02T07:20:39.266Z",
+        "events": [{"type": "Sent", "schema": 1, "data": {"to": "x"}}, {"type": "Seen", "schema": 2, "data": null}],
+        "meta": {"by": "me"},
+    });
+    assert_eq!(permit, golden);
+
+    let shown = tailed(&world, true, Some("memo"), 6, async {}).await;
+    assert!(shown.iter().all(|line| line["stream"] == "memo/3"));
+}
+
+#[tokio::test]
+async fn a_tail_without_a_start_shows_only_what_arrives() {
+    let world = World::new().await;
+    world.import(&line("note/1", 0), PLAN).await.1.unwrap();
+    let write = async {
+        // Both shards have a cursor when two were asked for.
+        while world.aws.counts().of("kinesis:GetRecords").requests < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        world.import(&line("note/2", 0), PLAN).await.1.unwrap();
+    };
+    let shown = tailed(&world, false, None, 1, Box::pin(write)).await;
+    assert_eq!((shown.len(), shown[0]["commit"].as_str()), (1, Some("note/2-0")));
+}
+
+#[tokio::test]
+async fn what_is_parked_is_listed_per_projection() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let view = r#"{"format":1,"state":null,"applied":{"account/7":2},"parked":{"account/7":{"version":3,"error":"no such variant","at":"2026-11-21T19:30:00Z"}}}"#;
+    let calm = r#"{"format":1,"state":null,"applied":{"account/7":2}}"#;
+    for (key, view) in [
+        ("views/balance/7", view),
+        ("views/balance/8", calm),
+        ("views/balance-all/x", calm),
+        ("views/statement/a%2F1", view),
+    ] {
+        connection.ports.objects.put(key, view.into(), Precondition::Absent).await.unwrap();
+    }
+    let shown = |projection: Option<&str>, json| {
+        let (projection, sink, connection) = (projection.map(str::to_owned), Sink::default(), &connection);
+        async move { parked::show(connection, projection, &mut sink.output(json)).await.map(|()| sink.text()) }
+    };
+    let golden = r#"{"projection":"balance","key":"7","stream":"account/7","version":3,"at":"2026-11-21T19:30:00Z","error":"no such variant"}
+{"projection":"statement","key":"a/1","stream":"account/7","version":3,"at":"2026-11-21T19:30:00Z","error":"no such variant"}
+"#;
+    assert_eq!(shown(None, true).await.unwrap(), golden);
+    assert_eq!(
+        shown(Some("statement"), false).await.unwrap(),
+        "statement a/1 account/7  at version 3 since 2026-11-21 19:30:00Z: no such variant\n"
+    );
+    assert_eq!(shown(Some("balance-all"), false).await.unwrap(), "nothing is parked\n");
+    assert_eq!(shown(Some("balance-all"), true).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_ends_the_command() {
+    struct Closed;
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let world = World::new().await;
+    world.import(SHORT, PLAN).await.1.unwrap();
+    let connection = world.connect().await;
+    for json in [true, false] {
+        let mut output = headwater_tool::Output::to(Closed, json);
+        let shown = read::show(&connection, &stream("permit/1"), Version::new(1), &mut output).await;
+        assert!(matches!(shown, Err(Failure::Closed)), "{shown:?}");
+    }
+}

@@ -1,0 +1,103 @@
+//! An embedded AWS with a store on it, and what a test asks of both.
+
+use std::{
+    io::{self, Cursor, Write},
+    sync::{Arc, Mutex},
+};
+
+use futures::TryStreamExt;
+use headwater::{Version, format::commit::Commit, read::Reader};
+use headwater_tool::{
+    Connection, Need, Output, Target,
+    import::{ImportError, Plan, Summary, import},
+};
+use indicatif::ProgressBar;
+use localstack::{LocalAws, Options};
+
+/// A local AWS that has the store's bucket, the archive's and a stream.
+pub struct World {
+    pub aws: LocalAws,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let aws = LocalAws::start(Options::for_test()).await.unwrap();
+        aws.create_bucket("headwater-store").unwrap();
+        aws.create_bucket("headwater-archive").unwrap();
+        aws.create_stream("headwater", 2).await.unwrap();
+        Self { aws }
+    }
+
+    pub fn target(&self) -> Target {
+        Target {
+            endpoint: Some(self.aws.endpoint().parse().unwrap()),
+            data: None,
+            store: "headwater-store".to_owned(),
+            archive: "headwater-archive".to_owned(),
+            stream: "headwater".to_owned(),
+        }
+    }
+
+    pub async fn connect(&self) -> Connection {
+        self.target().connect(&[Need::Store, Need::Archive, Need::Stream]).await.unwrap()
+    }
+
+    /// Imports lines.
+    pub async fn import(&self, lines: &str, plan: Plan) -> (Summary, Result<(), ImportError>) {
+        let connection = self.connect().await;
+        import(&connection, Cursor::new(lines.to_owned()), plan, &ProgressBar::hidden()).await
+    }
+
+    /// The commits of a stream.
+    pub async fn commits(&self, stream: &str) -> Vec<Arc<Commit>> {
+        let reader = Reader::new(&self.connect().await.ports);
+        reader.stream(stream.parse().unwrap(), Version::new(1)).try_collect().await.unwrap()
+    }
+
+    /// Every object of the store with its version.
+    pub async fn objects(&self) -> Vec<(String, u64, jiff::Timestamp)> {
+        let listed = self.connect().await.ports.objects.list("", None).await.unwrap();
+        listed.into_iter().map(|object| (object.key, object.size, object.modified)).collect()
+    }
+}
+
+pub const PLAN: Plan = Plan { concurrency: 8, skip_bad: false };
+
+/// A line of an import: commit `number` of `stream`.
+pub fn line(stream: &str, number: usize) -> String {
+    format!(
+        r#"{{"stream":"{stream}","id":"{stream}-{number}","at":"2010-10-02T09:20:{:02}.266+02:00","events":[{{"type":"Noted","data":{{"n":{number}}}}}]}}"#,
+        number % 60
+    )
+}
+
+/// Lines of `streams` streams with `each` commits, one stream after the other within every round.
+pub fn interleaved(streams: usize, each: usize) -> String {
+    let rounds =
+        (0..each).flat_map(|number| (0..streams).map(move |stream| line(&format!("note/{stream}"), number)));
+    rounds.map(|line| line + "\n").collect()
+}
+
+/// Output that a test can look at.
+#[derive(Clone, Default)]
+pub struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    pub fn output(&self, json: bool) -> Output {
+        Output::to(self.clone(), json)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
