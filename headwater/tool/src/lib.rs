@@ -7,7 +7,10 @@
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next, and gives the exit code.
 
+pub mod cluster;
+pub mod demo;
 mod event;
+pub mod evidence;
 mod failure;
 pub mod import;
 mod output;
@@ -15,6 +18,7 @@ pub mod parked;
 pub mod read;
 pub mod tail;
 mod target;
+pub mod up;
 
 pub use self::{
     failure::{EXIT_CODES, Failure, exit},

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use headwater_tool::{EXIT_CODES, exit, import, parked, read, tail};
+use headwater_tool::{EXIT_CODES, demo, exit, import, parked, read, tail, up};
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
 #[derive(Debug, Parser)]
@@ -15,6 +15,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
+    Demo(demo::Args),
     Import(import::Args),
     Read(read::Args),
     Tail(tail::Args),
@@ -24,6 +26,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
+        Command::Up(args) => up::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Read(args) => read::run(args).await,
         Command::Tail(args) => tail::run(args).await,

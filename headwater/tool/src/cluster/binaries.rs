@@ -1,0 +1,88 @@
+//! The services' binaries: they stand beside the tool. Where `cargo run` runs the tool, cargo builds them first; for tests
+//! `cargo test --workspace` has built them.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The packages and what of them a cluster runs.
+const BINARIES: [(&str, &[&str]); 3] = [
+    ("producers", &["accounts", "credit", "withdraw"]),
+    ("consumers", &["balance", "credit-limit"]),
+    ("archiver", &["archiver"]),
+];
+
+/// Why there are no binaries, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// One is not there.
+    #[error(
+        "{binary} does not stand beside the tool in {directory}: run `cargo build --workspace`, or `cargo test --workspace`, for the same profile"
+    )]
+    Missing {
+        /// Which.
+        binary: &'static str,
+        /// Where it should stand.
+        directory: PathBuf,
+    },
+    /// Cargo could not build them.
+    #[error("cargo could not build the services: see its messages above")]
+    Build,
+    /// Cargo could not be started, or this program's own place could not be learned.
+    #[error("the services' binaries could not be looked for: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Where the binaries stand.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// Builds the binaries, where cargo runs this program, and checks that they stand. Takes as long as cargo does.
+    pub fn ready() -> Result<Self, BinariesError> {
+        let own = env::current_exe()?;
+        let beside = own.parent().unwrap_or(Path::new("."));
+        let test = beside.ends_with("deps");
+        let directory = if test { beside.parent().unwrap_or(beside) } else { beside }.to_owned();
+        if let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR").filter(|_| !test) {
+            build(Path::new(&manifest), &directory)?;
+        }
+        let all = BINARIES.iter().flat_map(|(_, binaries)| binaries.iter());
+        match all.copied().find(|binary| !directory.join(file(binary)).is_file()) {
+            Some(binary) => Err(BinariesError::Missing { binary, directory }),
+            None => Ok(Self { directory }),
+        }
+    }
+
+    /// The file of one binary.
+    pub fn path(&self, binary: &str) -> PathBuf {
+        self.directory.join(file(binary))
+    }
+}
+
+fn file(binary: &str) -> String {
+    format!("{binary}{}", env::consts::EXE_SUFFIX)
+}
+
+/// Builds into the directory that this program stands in. The tool's own package is named too, so that shared
+/// dependencies are built with the features that they have already.
+fn build(manifest: &Path, directory: &Path) -> Result<(), BinariesError> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg("build").arg("--quiet").current_dir(manifest).args(["--package", env!("CARGO_PKG_NAME")]);
+    for (package, binaries) in BINARIES {
+        cargo.args(["--package", package]);
+        for binary in binaries {
+            cargo.args(["--bin", binary]);
+        }
+    }
+    let profile = directory.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
+    cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
+    if let Some(target) = directory.parent() {
+        cargo.arg("--target-dir").arg(target);
+    }
+    if cargo.status()?.success() { Ok(()) } else { Err(BinariesError::Build) }
+}

@@ -1,0 +1,70 @@
+//! The cluster's Lambdas, each with its event source mapping, as `infra/` will deploy them.
+//!
+//! | function | batch | parallel | filter | failures |
+//! |---|---|---|---|---|
+//! | `balance` | 500 | 2 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
+//! | `credit-limit` | 500 | 2 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
+//! | `archiver` | 10,000 or 100 ms | 1 per shard | none | repeated without end: it never discards |
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType};
+
+use super::{ClusterError, FAILURES, STREAM, binaries::Binaries, environment};
+
+/// What the projections' mappings let through.
+const ACCOUNTS: &str = r#"{"data":{"kind":["account"]}}"#;
+
+/// The running mappings; they end when they are dropped.
+#[derive(Default)]
+pub(super) struct Mappings(Vec<Mapping>);
+
+impl Mappings {
+    /// Waits until each has processed what is in the stream now.
+    pub(super) async fn drain(&self) {
+        join_all(self.0.iter().map(Mapping::drain)).await;
+    }
+}
+
+/// Registers every Lambda and starts its mapping.
+pub(super) async fn register(aws: &LocalAws, binaries: &Binaries) -> Result<Mappings, ClusterError> {
+    let mut mappings = Vec::new();
+    for function in ["balance", "credit-limit", "archiver"] {
+        aws.function(FunctionOptions {
+            env: environment(aws.endpoint())
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            timeout: Duration::from_mins(1),
+            ..FunctionOptions::new(function, binaries.path(function))
+        });
+        let mapping = MappingOptions::new(STREAM, function);
+        let mapping = if function == "archiver" { archive(mapping) } else { project(mapping) };
+        let started = aws.mapping(mapping).await;
+        mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
+    }
+    Ok(Mappings(mappings))
+}
+
+fn project(mapping: MappingOptions) -> MappingOptions {
+    MappingOptions {
+        batch_size: 500,
+        parallelization_factor: 2,
+        filters: vec![ACCOUNTS.to_owned()],
+        response_type: ResponseType::ReportBatchItemFailures,
+        on_error: OnError::Bisect,
+        maximum_retry_attempts: Some(5),
+        on_failure_destination: Some(FAILURES.to_owned()),
+        ..mapping
+    }
+}
+
+fn archive(mapping: MappingOptions) -> MappingOptions {
+    MappingOptions {
+        batch_size: 10_000,
+        batching_window: Duration::from_millis(100),
+        response_type: ResponseType::ReportBatchItemFailures,
+        ..mapping
+    }
+}

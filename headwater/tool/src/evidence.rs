@@ -1,0 +1,227 @@
+//! Evidence: what really stands in S3, Kinesis, the archive and the views, gathered for the invariants.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use headwater::{
+    StoreError, StreamId, Version,
+    consume::{ApplyError, Envelope, Projection},
+    format::{commit::Commit, key, record::Record, view::View},
+    invariants::{self, Answer, History, Observation, Published, ViewState, Violation},
+    port::{Arrival, Got, Log, Objects, Ports, Shard, Start},
+    read::{HeadRead, Reader},
+};
+use serde_json::Value;
+
+/// Streams, views or shards that are read at a time.
+const AT_A_TIME: usize = 32;
+/// Records that one read asks for.
+const RECORDS: usize = 10_000;
+
+/// What stands.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Every stream, from its head and pages.
+    pub histories: BTreeMap<StreamId, History>,
+    /// What arrived in Kinesis of every stream, in order.
+    pub published: BTreeMap<StreamId, Published>,
+    /// How many records carried it.
+    pub records: u64,
+    /// Records that are no commits.
+    pub strangers: u64,
+    /// What the archive holds of every stream, in order.
+    pub archive: BTreeMap<StreamId, Vec<Arc<Commit>>>,
+    /// The views.
+    pub views: Vec<ViewState>,
+}
+
+impl Evidence {
+    /// Reads streams and records. Archive and views are added by [`Self::replayed`] and [`Self::projected`].
+    pub async fn gather(ports: &Ports) -> Result<Self, StoreError> {
+        let reader = Reader::new(ports);
+        let keys = all_keys(&*ports.objects, key::HEADS).await?;
+        let streams = keys.iter().filter_map(|key| key::stream_of_head(key));
+        let histories =
+            stream::iter(streams).map(|stream| history(&reader, stream)).buffer_unordered(AT_A_TIME);
+        let histories: Vec<History> = histories.try_collect().await?;
+        let mut evidence = Self::default();
+        evidence
+            .histories
+            .extend(histories.into_iter().map(|history| (history.head.stream.clone(), history)));
+        for arrival in arrivals(&*ports.log).await? {
+            match Record::decode(&arrival.data) {
+                Ok(record) => {
+                    evidence.records += 1;
+                    evidence.published.entry(record.stream).or_default().extend(record.commits);
+                }
+                Err(_) => evidence.strangers += 1,
+            }
+        }
+        Ok(evidence)
+    }
+
+    /// Adds what the archive holds.
+    pub fn replayed(&mut self, commits: impl IntoIterator<Item = (StreamId, Arc<Commit>)>) {
+        for (stream, commit) in commits {
+            self.archive.entry(stream).or_default().push(commit);
+        }
+    }
+
+    /// Reads every view of a projection that keeps a view per stream, beside the fold of that stream. `after` is what the
+    /// projection does after each commit, as deriving events.
+    pub async fn projected<P: Projection>(
+        &mut self,
+        ports: &Ports,
+        projection: &P,
+        after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
+    ) -> Result<(), StoreError> {
+        let reader = Reader::new(ports);
+        let fed = self
+            .histories
+            .values()
+            .filter_map(|history| Some((projection.key(&history.head.stream)?, history)));
+        let views = stream::iter(fed)
+            .map(|(view, history)| {
+                view_state(&reader, projection, &after, key::view(P::NAME, &view), history)
+            })
+            .buffer_unordered(AT_A_TIME);
+        let views: Vec<ViewState> = views.try_collect().await?;
+        self.views.extend(views);
+        Ok(())
+    }
+
+    /// Every violation of H1–H6, H10 and H11 that the evidence shows.
+    pub fn violations(&self) -> Vec<Violation> {
+        let nothing = Published::new();
+        let mut found = Vec::new();
+        for (stream, history) in &self.histories {
+            let published = self.published.get(stream).unwrap_or(&nothing);
+            found.extend(invariants::one_history(history));
+            found.extend(invariants::one_behind(history, published));
+            found.extend(invariants::delivered(history, published));
+        }
+        for (stream, published) in &self.published {
+            found.extend(invariants::facts_only(self.histories.get(stream), stream, published));
+            found.extend(invariants::order(stream, published));
+        }
+        let copies = self.published.iter().chain(&self.archive);
+        let copies = copies.flat_map(|(stream, commits)| commits.iter().map(move |commit| (stream, commit)));
+        found.extend(invariants::all_or_nothing(&self.histories, copies));
+        found.extend(invariants::archived_once(&self.histories, &self.archive));
+        found.extend(invariants::applied_once(&self.histories, &self.views));
+        found
+    }
+
+    /// Every violation of H7 and H8 by what callers were told.
+    pub fn told(&self, answers: &[Answer], observations: &[Observation]) -> Vec<Violation> {
+        let mut found = invariants::own_writes(observations);
+        found.extend(invariants::once(&self.histories, answers));
+        found
+    }
+
+    /// Events that were committed.
+    pub fn events(&self) -> u64 {
+        self.histories.values().map(|history| history.head.version.get()).sum()
+    }
+
+    /// Commits that were committed.
+    pub fn commits(&self) -> u64 {
+        self.histories.values().map(|history| history.commits.len() as u64).sum()
+    }
+
+    /// Commits that arrived more than once, by help or a retry.
+    pub fn repeats(&self) -> u64 {
+        let repeats = |published: &Published| {
+            let firsts: BTreeSet<Version> = published.iter().map(|commit| commit.first).collect();
+            (published.len() - firsts.len()) as u64
+        };
+        self.published.values().map(repeats).sum()
+    }
+}
+
+/// Every key with this prefix.
+pub async fn all_keys(objects: &dyn Objects, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let mut keys: Vec<String> = Vec::new();
+    loop {
+        let page = objects.list(prefix, keys.last().map(String::as_str)).await?;
+        if page.is_empty() {
+            return Ok(keys);
+        }
+        keys.extend(page.into_iter().map(|listed| listed.key));
+    }
+}
+
+async fn history(reader: &Reader, stream: StreamId) -> Result<History, StoreError> {
+    let HeadRead::Found { head, .. } = reader.head(&stream, None).await? else {
+        let reason = "it was listed, and does not stand".to_owned();
+        return Err(StoreError::Corrupt { key: key::head(&stream), reason });
+    };
+    let commits = reader.commits(&head, Version::ZERO).await?;
+    Ok(History { head: *head, commits })
+}
+
+/// Every record that Kinesis still has; of one key in the order of arrival.
+pub async fn arrivals(log: &dyn Log) -> Result<Vec<Arrival>, StoreError> {
+    let mut arrivals = Vec::new();
+    for shard in parents_first(log.shards().await?) {
+        let mut cursor = Some(log.cursor(&shard.id, &Start::Oldest).await?);
+        while let Some(place) = cursor {
+            let batch = log.read(&place, RECORDS).await?;
+            let tip = batch.records.is_empty() && batch.behind.is_zero() && !shard.closed;
+            arrivals.extend(batch.records);
+            cursor = batch.next.filter(|_| !tip);
+        }
+    }
+    Ok(arrivals)
+}
+
+/// The shards, none before one that it came from.
+fn parents_first(mut shards: Vec<Shard>) -> Vec<Shard> {
+    let mut ordered: Vec<Shard> = Vec::new();
+    while !shards.is_empty() {
+        let left: BTreeSet<String> = shards.iter().map(|shard| shard.id.clone()).collect();
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            shards.into_iter().partition(|shard| shard.parents.iter().all(|parent| !left.contains(parent)));
+        if ready.is_empty() {
+            ordered.extend(waiting);
+            return ordered;
+        }
+        ordered.extend(ready);
+        shards = waiting;
+    }
+    ordered
+}
+
+/// A view as it stands, and what a plain fold of its stream makes: not the code that made the view.
+async fn view_state<P: Projection>(
+    reader: &Reader,
+    projection: &P,
+    after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
+    key: String,
+    history: &History,
+) -> Result<ViewState, StoreError> {
+    let stream = &history.head.stream;
+    let corrupt = |reason: String| StoreError::Corrupt { key: key.clone(), reason };
+    let (applied, state) = match reader.object(&key, None).await? {
+        Got::Found { body, .. } => {
+            let view = View::<Value>::decode(&body).map_err(|error| corrupt(error.to_string()))?;
+            (view.applied(stream), view.state)
+        }
+        Got::Missing | Got::Unchanged => (Version::ZERO, Value::Null),
+    };
+    let mut expected = P::View::default();
+    for commit in history.commits.iter().filter(|commit| commit.last <= applied) {
+        for (version, stored) in commit.versioned() {
+            let event = stored.decode().map_err(|error| corrupt(error.to_string()))?;
+            let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
+            let envelope = Envelope { stream, version, commit, at, meta, event };
+            projection.apply(&mut expected, &envelope).map_err(|error| corrupt(error.to_string()))?;
+        }
+        after(projection, &mut expected, stream).map_err(|error| corrupt(error.to_string()))?;
+    }
+    let expected = serde_json::to_value(expected).map_err(|error| corrupt(error.to_string()))?;
+    Ok(ViewState { view: key.clone(), stream: stream.clone(), applied, state, expected })
+}

@@ -1,0 +1,97 @@
+//! `headwater up`: the whole pipeline on this machine, until Ctrl-C.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    Failure,
+    cluster::{Cluster, ClusterError, Options, Ports},
+};
+
+/// How long Ctrl-C waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Starts the local AWS, the bank's services and Lambdas and the archiver.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Keep everything in this directory; in memory without it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The port of the local AWS; the services take 8080 to 8084.
+    #[arg(long, default_value_t = localstack::DEFAULT_PORT)]
+    port: u16,
+    /// Take free ports for everything.
+    #[arg(long)]
+    any_port: bool,
+    /// Shards of the stream.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    shards: u32,
+}
+
+/// Why it ended otherwise than by Ctrl-C.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// It did not start.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Ctrl-C cannot be listened for.
+    #[error("Ctrl-C cannot be listened for: {0}")]
+    Signal(#[from] std::io::Error),
+    /// What was under way did not end in time.
+    #[error("something was still under way after {DRAIN:?}; with --data the next `up` goes on with it")]
+    NotDrained,
+}
+
+impl From<UpError> for Failure {
+    fn from(error: UpError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    Ok(up(args).await?)
+}
+
+async fn up(args: Args) -> Result<(), UpError> {
+    let ports = if args.any_port { Ports::Free } else { Ports::Fixed(args.port) };
+    let options = Options { ports, data: args.data, processes: 1, shards: args.shards, lambdas: true };
+    let cluster = Cluster::start(options, |step| eprintln!("starting {step}")).await?;
+    println!("{}", greeting(&cluster));
+    stopped().await?;
+    eprintln!("stopping: what is under way is finished first");
+    if cluster.stop(DRAIN).await { Ok(()) } else { Err(UpError::NotDrained) }
+}
+
+/// Ctrl-C, or what a supervisor sends.
+async fn stopped() -> std::io::Result<()> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => ended,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+/// Where everything is, and what to try.
+fn greeting(cluster: &Cluster) -> String {
+    let url = |service| cluster.urls(service).into_iter().next().unwrap_or_default();
+    let aws = cluster.aws().endpoint();
+    let (accounts, credit, withdraw) = (url("accounts"), url("credit"), url("withdraw"));
+    let (balance, limit) = (url("balance"), url("credit-limit"));
+    format!(
+        r#"
+  AWS           {aws}
+  accounts      {accounts}
+  credit        {credit}
+  withdraw      {withdraw}
+  balance       {balance}
+  credit-limit  {limit}
+
+Try:
+  curl -i {accounts}/accounts -H 'content-type: application/json' -d '{{"id":"42","overdraft_limit":5000}}'
+  curl -i {credit}/accounts/42/credit -H 'content-type: application/json' -H 'idempotency-key: k1' -d '{{"amount":1250}}'
+  curl -i '{balance}/balance/42?token=account/42@2'
+
+In another terminal: cargo run --release -- tail --from-start --endpoint {aws}
+Ctrl-C finishes what is under way and stops everything."#
+    )
+}
