@@ -5,8 +5,9 @@
 
 use std::{io, process::ExitCode};
 
+use archiver::chain::ChainError;
 use headwater::{
-    StoreError, StreamId,
+    StoreError, StreamId, Version,
     port::{LogError, ObjectError},
 };
 
@@ -48,6 +49,23 @@ pub enum Failure {
     /// The stream could not.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The archive can't be read.
+    #[error(transparent)]
+    Archive(#[from] ChainError),
+    /// The projection refuses the stream still.
+    #[error(
+        "{stream} is parked again in {place}, at version {version}: {error}; mend the projection and build this tool with it"
+    )]
+    ParkedAgain {
+        /// Projection and key of the view.
+        place: String,
+        /// The stream.
+        stream: StreamId,
+        /// The version of the event that can't be applied.
+        version: Version,
+        /// What went wrong.
+        error: String,
+    },
     /// Anything else, in its own words.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),

@@ -3,7 +3,7 @@
 //! The journey of a command, which is also the order of the modules:
 //!
 //! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
-//! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`];
+//! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`];
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next, and gives the exit code.
 
@@ -16,8 +16,10 @@ pub mod import;
 mod output;
 pub mod parked;
 pub mod read;
+pub mod replay;
 pub mod tail;
 mod target;
+pub mod unpark;
 pub mod up;
 
 pub use self::{

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use headwater_tool::{EXIT_CODES, demo, exit, import, parked, read, tail, up};
+use headwater_tool::{EXIT_CODES, demo, exit, import, parked, read, replay, tail, unpark, up};
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
 #[derive(Debug, Parser)]
@@ -20,7 +20,9 @@ enum Command {
     Import(import::Args),
     Read(read::Args),
     Tail(tail::Args),
+    Replay(replay::Args),
     Parked(parked::Args),
+    Unpark(unpark::Args),
 }
 
 #[tokio::main]
@@ -31,7 +33,9 @@ async fn main() -> ExitCode {
         Command::Import(args) => import::run(args).await,
         Command::Read(args) => read::run(args).await,
         Command::Tail(args) => tail::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Parked(args) => parked::run(args).await,
+        Command::Unpark(args) => unpark::run(args).await,
     };
     exit(ended)
 }

@@ -129,6 +129,15 @@ pub(crate) fn progress(total: Option<u64>) -> ProgressBar {
     bar
 }
 
+/// A count on stderr that goes up, if that is a terminal.
+pub(crate) fn counter() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

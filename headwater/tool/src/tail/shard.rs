@@ -107,3 +107,95 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use headwater::{
+        memory::World,
+        port::{Batch, Entry, EntryError, Position, Shard},
+    };
+
+    use super::*;
+
+    /// A log whose cursors expire: each read that `expires` names.
+    struct Expiring {
+        log: Arc<dyn Log>,
+        reads: AtomicU32,
+        expires: fn(u32) -> bool,
+    }
+
+    #[async_trait]
+    impl Log for Expiring {
+        async fn put(&self, entries: &[Entry]) -> Result<Vec<Result<Position, EntryError>>, LogError> {
+            self.log.put(entries).await
+        }
+
+        async fn shards(&self) -> Result<Vec<Shard>, LogError> {
+            self.log.shards().await
+        }
+
+        async fn cursor(&self, shard: &str, start: &Start) -> Result<Cursor, LogError> {
+            self.log.cursor(shard, start).await
+        }
+
+        async fn read(&self, cursor: &Cursor, most: usize) -> Result<Batch, LogError> {
+            if (self.expires)(self.reads.fetch_add(1, Ordering::SeqCst)) {
+                return Err(LogError::Expired);
+            }
+            self.log.read(cursor, most).await
+        }
+    }
+
+    /// Puts `old`, lets ten minutes pass, follows from the newest record on, and puts `new` one by one; gives what was
+    /// found.
+    async fn follow(old: usize, new: usize, expires: fn(u32) -> bool) -> Vec<String> {
+        let world = World::new(1);
+        let log: Arc<dyn Log> = world.log.clone();
+        let put = |text: String| {
+            let log = Arc::clone(&log);
+            async move {
+                let entries = [Entry { key: "note/1".to_owned(), data: text.into() }];
+                log.put(&entries).await.expect("puts").remove(0).expect("puts").shard
+            }
+        };
+        let mut shard = put("first".to_owned()).await;
+        for number in 1..old {
+            shard = put(format!("old {number}")).await;
+        }
+        sleep(Duration::from_mins(10)).await;
+        let (found, mut batches) = mpsc::channel(16);
+        let ports = world.ports();
+        let log = Arc::new(Expiring { log: Arc::clone(&log), reads: AtomicU32::new(0), expires });
+        let pace = Duration::from_secs(1);
+        let follower = Follower { log, clock: ports.clock, entropy: ports.entropy, pace, found };
+        let following = tokio::spawn(follower.follow(shard, Start::Latest));
+        sleep(Duration::from_mins(2)).await;
+        let mut seen = Vec::new();
+        for number in 0..new {
+            put(format!("new {number}")).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        while let Ok(batch) = batches.try_recv() {
+            seen.extend(
+                batch.records.iter().map(|record| String::from_utf8_lossy(&record.data).into_owned()),
+            );
+        }
+        following.abort();
+        seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_arrives_is_found() {
+        assert_eq!(follow(3, 2, |_| false).await, ["new 0", "new 1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_expired_cursor_loses_nothing_and_repeats_nothing_old() {
+        let expected: Vec<_> = (0..5).map(|number| format!("new {number}")).collect();
+        assert_eq!(follow(3, 5, |read| read < 2).await, expected, "at once");
+        assert_eq!(follow(3, 5, |read| read % 3 == 1).await, expected, "again and again");
+    }
+}

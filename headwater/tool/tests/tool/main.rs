@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, clippy::expect_used, clippy::unwrap_used, reason = "the modules of one test")]
 
 mod import;
+mod parked;
+mod replay;
 mod shell;
 mod show;
 mod world;

@@ -1,0 +1,116 @@
+//! `headwater replay`: every event of the archive once, in version order per stream; shards side by side.
+
+use archiver::{
+    place::{Place, stream_prefix},
+    replay::{Replay, Replayed},
+};
+use clap::Args as Arguments;
+use futures::TryStreamExt;
+use headwater::{Version, port::Objects};
+use indicatif::{HumanCount, ProgressBar};
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use crate::{
+    event,
+    failure::Failure,
+    output::{Output, complain, counter},
+    target::{Connection, Need, Target},
+};
+
+/// Events between two steps of the progress.
+const STEP: u64 = 1_000;
+
+/// Show every event of the archive, in version order per stream
+#[derive(Debug, Clone, Arguments)]
+pub struct Args {
+    /// Only streams of this kind, as account
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only what arrived on this day (UTC) or later, as 2026-11-21
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<Date>,
+    /// JSON lines: stream, version, type, schema, data, commit, at, meta
+    #[arg(long)]
+    pub json: bool,
+    /// Where the store is.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// What was replayed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Segments of the archive from the day on.
+    pub segments: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Their events.
+    pub events: u64,
+}
+
+/// Shows the events on stdout and a summary on stderr.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let connection = args.target.connect(&[Need::Archive]).await?;
+    let (began, bar) = (Instant::now(), counter());
+    let mut output = Output::stdout(args.json);
+    let shown = show(&connection, args.kind.as_deref(), args.from, &mut output, &bar).await;
+    bar.finish_and_clear();
+    let Summary { segments, commits, events } = shown?;
+    let took = began.elapsed();
+    let speed = u128::from(events) * 1_000 / took.as_millis().max(1);
+    let [segments, commits, events] = [segments, commits, events].map(HumanCount);
+    let speed = HumanCount(u64::try_from(speed).unwrap_or(u64::MAX));
+    let took = took.as_secs_f64();
+    complain(&format!(
+        "{events} events of {commits} commits in {segments} segments, {took:.1} s ({speed} events/s)"
+    ));
+    Ok(())
+}
+
+/// Shows the events of the archive, of one kind of stream or of all, from a day on or from the beginning.
+pub async fn show(
+    connection: &Connection,
+    kind: Option<&str>,
+    from: Option<Date>,
+    output: &mut Output,
+    bar: &ProgressBar,
+) -> Result<Summary, Failure> {
+    let stream = &connection.target.stream;
+    let segments = segments(&*connection.archive, stream, from).await?;
+    let mut summary = Summary { segments, ..Summary::default() };
+    bar.set_message(format!("events of {} segments", HumanCount(segments)));
+    let mut replay = Replay::new(connection.archive.clone(), connection.ports.entropy.clone(), stream);
+    if let Some(day) = from {
+        replay = replay.from(day);
+    }
+    if let Some(kind) = kind {
+        replay = replay.kind(kind);
+    }
+    let mut commits = std::pin::pin!(replay.commits());
+    while let Some(Replayed { archived, .. }) = commits.try_next().await? {
+        for line in event::lines(&archived.stream, &archived.commit, Version::new(1), true) {
+            output.line(&line)?;
+            summary.events += 1;
+            if summary.events.is_multiple_of(STEP) {
+                bar.set_position(summary.events);
+            }
+        }
+        summary.commits += 1;
+    }
+    output.flush()?;
+    Ok(summary)
+}
+
+/// The number of segments from a day on: by their keys, which costs a listing per thousand.
+async fn segments(archive: &dyn Objects, stream: &str, from: Option<Date>) -> Result<u64, Failure> {
+    let (prefix, mut segments, mut after) = (stream_prefix(stream), 0, None::<String>);
+    loop {
+        let listed = archive.list(&prefix, after.as_deref()).await?;
+        let Some(last) = listed.last() else { return Ok(segments) };
+        after = Some(last.key.clone());
+        let place = |key: &str| Place::parse(key.get(..key.find("dt=")?)?, key);
+        let wanted = |place: &Place| from.is_none_or(|from| place.date >= from);
+        segments += listed.iter().filter_map(|object| place(&object.key)).filter(wanted).count() as u64;
+    }
+}

@@ -1,0 +1,75 @@
+//! Replay: every event of the archive once, in version order per stream.
+
+use archiver::archive::{Archiver, Bounds};
+use headwater::port::Start;
+use headwater_tool::replay::{Summary, show};
+use indicatif::ProgressBar;
+
+use super::world::{PLAN, Sink, World, interleaved};
+
+/// Archives what stands in Kinesis, as a mapping would have it done: each shard in several batches.
+async fn archive(world: &World) {
+    let connection = world.connect().await;
+    let log = connection.ports.log.clone();
+    let archiver =
+        Archiver::new(connection.ports.clone(), connection.archive.clone(), "headwater", Bounds::default());
+    for shard in log.shards().await.unwrap() {
+        let mut cursor = log.cursor(&shard.id, &Start::Oldest).await.unwrap();
+        loop {
+            let batch = log.read(&cursor, 5).await.unwrap();
+            if batch.records.is_empty() {
+                break;
+            }
+            archiver.archive(&shard.id, &batch.records).await.unwrap();
+            cursor = batch.next.unwrap();
+        }
+    }
+}
+
+async fn replayed(
+    world: &World,
+    kind: Option<&str>,
+    from: Option<&str>,
+) -> (Vec<serde_json::Value>, Summary) {
+    let (connection, sink) = (world.connect().await, Sink::default());
+    let from = from.map(|day| day.parse().unwrap());
+    let summary =
+        show(&connection, kind, from, &mut sink.output(true), &ProgressBar::hidden()).await.unwrap();
+    (sink.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect(), summary)
+}
+
+#[tokio::test]
+async fn every_event_of_the_archive_is_shown_once_and_in_order() {
+    let world = World::new().await;
+    let permit = r#"{"stream":"permit/1","id":"a","at":"2010-10-02T09:20:39.266+02:00","events":[{"type":"Sent","data":{"to":"x"}},{"type":"Seen","schema":2,"data":null}],"meta":{"by":"me"}}"#;
+    world.import(&format!("{}{permit}", interleaved(9, 4)), PLAN).await.1.unwrap();
+    archive(&world).await;
+
+    let (shown, summary) = replayed(&world, None, None).await;
+    assert_eq!((summary.commits, summary.events, shown.len()), (37, 38, 38));
+    assert!(summary.segments >= 2, "{summary:?}");
+    for stream in 0..9 {
+        let stream = format!("note/{stream}");
+        let of: Vec<_> = shown.iter().filter(|line| line["stream"] == stream.as_str()).collect();
+        let versions: Vec<_> = of.iter().map(|line| line["version"].as_u64().unwrap()).collect();
+        assert_eq!(versions, [1, 2, 3, 4], "{stream}");
+    }
+
+    let (shown, summary) = replayed(&world, Some("permit"), None).await;
+    assert_eq!((summary.commits, summary.events), (1, 2));
+    let golden = serde_json::json!({
+        "stream": "permit/1", "version": 2, "type": "Seen", "schema": 2, "data": null, "commit": "a",
+        "at": "2010-10-02T07:20:39.266Z", "meta": {"by": "me"},
+    });
+    assert_eq!(shown[1], golden);
+
+    let (shown, summary) = replayed(&world, None, Some("2999-01-01")).await;
+    assert_eq!((shown.len(), summary), (0, Summary::default()));
+}
+
+#[tokio::test]
+async fn an_archive_without_segments_is_no_error() {
+    let world = World::new().await;
+    let (shown, summary) = replayed(&world, None, None).await;
+    assert_eq!((shown.len(), summary), (0, Summary::default()));
+}
