@@ -1,3 +1,47 @@
 //! What the end-to-end tests share: a cluster of real processes, and the evidence of what stands in it.
 //!
 //! The tests are in `tests/tests/`, a file per promise of the pipeline.
+
+use std::time::Duration;
+
+use headwater_tool::{
+    cluster::{Cluster, Options, Ports, SERVICES},
+    demo::{
+        Found, check,
+        drive::{Driven, Plan},
+    },
+};
+
+/// How long anything may take that is waited for.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A cluster in memory on free ports, with so many processes of each service.
+///
+/// # Panics
+///
+/// If it does not start.
+#[expect(clippy::expect_used, reason = "a test that cannot start has failed")]
+pub async fn cluster(processes: usize) -> Cluster {
+    let options = Options { ports: Ports::Free, data: None, processes, shards: 4, lambdas: true };
+    Cluster::start(options, |_| ()).await.expect("the cluster starts")
+}
+
+/// A plan over a cluster's processes.
+pub fn plan(cluster: &Cluster, accounts: usize, commands: usize, seed: u64) -> Plan {
+    let services = SERVICES.iter().map(|(service, _)| (*service, cluster.urls(service))).collect();
+    Plan { services, run: "run".to_owned(), accounts, commands, clients: 48, seed }
+}
+
+/// Waits until every Lambda has taken in what was published, and checks every invariant over what stands.
+///
+/// # Panics
+///
+/// If one is broken, or the Lambdas do not catch up.
+#[expect(clippy::expect_used, reason = "a check that cannot be made has failed")]
+pub async fn assert_every_invariant(cluster: &Cluster, driven: &Driven) -> Found {
+    assert!(cluster.drain(PATIENCE).await, "views and archive catch up");
+    let clients = cluster.clients().await.expect("clients");
+    let found = check(&clients, driven).await.expect("evidence");
+    assert_eq!(found.violations, Vec::<String>::new());
+    found
+}

@@ -47,6 +47,15 @@ pub(super) async fn register(aws: &LocalAws, binaries: &Binaries) -> Result<Mapp
     Ok(Mappings(mappings))
 }
 
+/// A function of the cluster that runs the binary of that name.
+pub(super) fn function_options(aws: &LocalAws, binaries: &Binaries, binary: &str) -> FunctionOptions {
+    FunctionOptions {
+        env: environment(aws.endpoint()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        timeout: Duration::from_mins(1),
+        ..FunctionOptions::new(binary, binaries.path(binary))
+    }
+}
+
 fn project(mapping: MappingOptions) -> MappingOptions {
     MappingOptions {
         batch_size: 500,

@@ -13,7 +13,7 @@ mod service;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use headwater::aws;
-use localstack::LocalAws;
+use localstack::{FunctionOptions, LocalAws};
 
 pub use self::service::Service;
 use self::{binaries::Binaries, lambdas::Mappings};
@@ -134,6 +134,11 @@ impl Cluster {
     /// One more process of a service, which the caller keeps, on `port` or on a free one.
     pub async fn spawn(&self, name: &'static str, port: u16) -> Result<Service, ClusterError> {
         Service::spawn(name, &self.binaries.path(name), port, &environment(self.aws.endpoint())).await
+    }
+
+    /// A Lambda function that runs the binary of that name in this cluster, to be registered by the caller.
+    pub fn function(&self, binary: &str) -> FunctionOptions {
+        lambdas::function_options(&self.aws, &self.binaries, binary)
     }
 
     /// The addresses of a service's processes.

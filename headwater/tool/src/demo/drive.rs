@@ -103,14 +103,7 @@ pub enum DriveError {
 /// Opens the accounts, then drives the commands.
 pub async fn drive(plan: Plan, progress: &ProgressBar) -> Result<Driven, DriveError> {
     let begin = Instant::now();
-    let mut driven = Driven {
-        answers: Vec::with_capacity(plan.accounts + plan.commands),
-        observations: Vec::new(),
-        ledger: BTreeMap::new(),
-        counts: Counts::default(),
-        latency: Histogram::new_with_max(2 * micros(PATIENCE), 3)?,
-        elapsed: Duration::ZERO,
-    };
+    let mut driven = Driven::new()?;
     let mut chance = Rng::with_seed(plan.seed);
     let openings = (0..plan.accounts).map(|account| Command::open(&plan, account));
     let openings: Vec<Command> = openings.collect::<Result<_, _>>()?;
@@ -133,6 +126,18 @@ pub async fn drive(plan: Plan, progress: &ProgressBar) -> Result<Driven, DriveEr
 }
 
 impl Driven {
+    /// Nothing yet.
+    pub fn new() -> Result<Self, DriveError> {
+        Ok(Self {
+            answers: Vec::new(),
+            observations: Vec::new(),
+            ledger: BTreeMap::new(),
+            counts: Counts::default(),
+            latency: Histogram::new_with_max(2 * micros(PATIENCE), 3)?,
+            elapsed: Duration::ZERO,
+        })
+    }
+
     fn add(&mut self, done: Done) {
         let Done { command, versions, repeat, observations, micros } = done;
         self.observations.extend(observations);

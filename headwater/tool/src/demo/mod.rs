@@ -123,14 +123,31 @@ async fn demo(args: &Args) -> Result<Summary, DemoError> {
     }
     let lag = begin.elapsed();
     bar.set_message("checking every invariant");
-    let (evidence, segments) = gather(&cluster.clients().await?).await?;
-    let mut violations: Vec<String> = evidence.violations().iter().map(ToString::to_string).collect();
-    violations.extend(evidence.told(&driven.answers, &driven.observations).iter().map(ToString::to_string));
-    violations.extend(money(&evidence.histories, &driven));
+    let found = check(&cluster.clients().await?, &driven).await?;
     bar.set_message("stopping");
     cluster.stop(CATCH_UP).await;
     bar.finish_and_clear();
-    Ok(Summary::new(&driven, &evidence, segments, lag, violations))
+    Ok(Summary::new(&driven, &found, lag))
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Found {
+    /// What stands.
+    pub evidence: Evidence,
+    /// Segments of the archive.
+    pub segments: u64,
+    /// What is broken of the invariants and of the bank's own promises.
+    pub violations: Vec<String>,
+}
+
+/// Checks every invariant over what stands, and against what callers were told.
+pub async fn check(clients: &Clients, driven: &Driven) -> Result<Found, DemoError> {
+    let (evidence, segments) = gather(clients).await?;
+    let mut violations: Vec<String> = evidence.violations().iter().map(ToString::to_string).collect();
+    violations.extend(evidence.told(&driven.answers, &driven.observations).iter().map(ToString::to_string));
+    violations.extend(money(&evidence.histories, driven));
+    Ok(Found { evidence, segments, violations })
 }
 
 /// What stands, and how many segments hold it.

@@ -5,8 +5,11 @@ use std::{fmt::Write, time::Duration};
 use headwater::invariants::Invariant;
 use serde::Serialize;
 
-use super::drive::{Counts, Driven};
-use crate::{Line, Paint, evidence::Evidence};
+use super::{
+    Found,
+    drive::{Counts, Driven},
+};
+use crate::{Line, Paint};
 
 /// The invariants that the demo checks.
 const CHECKED: [Invariant; 10] = [
@@ -60,13 +63,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(
-        driven: &Driven,
-        evidence: &Evidence,
-        segments: u64,
-        lag: Duration,
-        violations: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(driven: &Driven, found: &Found, lag: Duration) -> Self {
+        let Found { evidence, segments, violations } = found;
         let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1e3;
         Self {
             commands: driven.counts,
@@ -78,12 +76,12 @@ impl Summary {
             events: evidence.events(),
             records: evidence.records,
             repeated_commits: evidence.repeats(),
-            segments,
+            segments: *segments,
             views: evidence.views.len() as u64,
             lag_ms: lag.as_secs_f64() * 1e3,
             observations: driven.observations.len() as u64,
             checked: CHECKED.to_vec(),
-            violations,
+            violations: violations.clone(),
         }
     }
 
