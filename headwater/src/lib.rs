@@ -65,3 +65,8 @@ pub use self::{
         Appended, ExecuteError, Executed, Expected, Loaded, OnConflict, Options, Publication, Settings, Store,
     },
 };
+
+/// The README, so that what it shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -207,3 +207,25 @@ async fn call(log: Arc<dyn Log>, jobs: Vec<Job>) -> Vec<Settled> {
         Err(error) => jobs.into_iter().map(|job| (job, Err(error.to_string()))).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Fault, FaultyLog, Operation, World};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_never_overtakes_an_unacknowledged_one_of_its_stream() {
+        let world = World::new(1);
+        let log = FaultyLog::new(world.log.clone());
+        let ports = Ports { log: Arc::new(log.clone()), ..world.ports() };
+        let publisher = Publisher::new(&ports, Duration::from_millis(2));
+        let stream: StreamId = "account/1".parse().expect("a stream");
+        log.faults().script(Operation::PutRecords, [Fault::Before(LogError::Unknown("lost".into()))]);
+        let records = ["one", "two", "three"].map(|text| publisher.publish(&stream, text.into()));
+        for published in futures::future::join_all(records).await {
+            published.expect("published");
+        }
+        let arrived: Vec<Bytes> = world.log.records().into_iter().map(|arrival| arrival.data).collect();
+        assert_eq!(arrived, ["one", "two", "three"], "H4");
+    }
+}

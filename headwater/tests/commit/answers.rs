@@ -21,6 +21,7 @@ async fn commits_once(faults: Vec<Fault<ObjectError>>) {
     process.objects.faults().script(Operation::Put, faults);
     let executed = process.run("a", Command::Add(10)).await;
     assert_eq!((executed.state.sum, executed.token.version), (11, Version::new(2)));
+    assert!(!executed.repeat, "it is this call that committed");
     assert_eq!(Process::new(&world).sum("a").await, (11, 2));
     process.run("a", Command::Add(100)).await;
     assert_eq!(
@@ -83,6 +84,23 @@ async fn what_is_unknown_at_the_deadline_is_never_a_conflict_and_its_repeat_comm
         assert_eq!(process.sum("a").await, (11, 2));
         assert_order(&world, &process, "a").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_an_attempt_that_may_still_land_is_unknown() {
+    let world = World::new(13);
+    let process = Process::new(&world);
+    process.run("a", Command::Add(1)).await;
+    let late = Fault::Late(unknown(), Duration::from_secs(5));
+    process
+        .objects
+        .faults()
+        .script(Operation::Put, [late, Fault::Before(ObjectError::Refused("forbidden".into()))]);
+    let answer = process.try_run("a", Command::Add(10), named("k")).await;
+    assert!(matches!(answer, Err(ExecuteError::Store(StoreError::Unknown { .. }))), "{answer:?}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let again = process.try_run("a", Command::Add(10), named("k")).await.expect("executed");
+    assert_eq!((again.state.sum, again.repeat), (11, true));
 }
 
 #[tokio::test(start_paused = true)]
