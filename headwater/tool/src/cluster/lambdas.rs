@@ -2,8 +2,8 @@
 //!
 //! | function | batch | parallel | filter | failures |
 //! |---|---|---|---|---|
-//! | `balance` | 500 | 2 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
-//! | `credit-limit` | 500 | 2 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
+//! | `balance` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
+//! | `credit-limit` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
 //! | `archiver` | 10,000 or 100 ms | 1 per shard | none | repeated without end: it never discards |
 
 use std::time::Duration;
@@ -15,6 +15,10 @@ use super::{ClusterError, FAILURES, STREAM, binaries::Binaries, environment};
 
 /// What the projections' mappings let through.
 const ACCOUNTS: &str = r#"{"data":{"kind":["account"]}}"#;
+
+/// How often a shard is looked at: a machine that runs everything has better things to do than to invoke a function for
+/// every record.
+const POLL: Duration = Duration::from_millis(40);
 
 /// The running mappings; they end when they are dropped.
 #[derive(Default)]
@@ -59,7 +63,7 @@ pub(super) fn function_options(aws: &LocalAws, binaries: &Binaries, binary: &str
 fn project(mapping: MappingOptions) -> MappingOptions {
     MappingOptions {
         batch_size: 500,
-        parallelization_factor: 2,
+        poll_interval: POLL,
         filters: vec![ACCOUNTS.to_owned()],
         response_type: ResponseType::ReportBatchItemFailures,
         on_error: OnError::Bisect,
