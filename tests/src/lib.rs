@@ -2,6 +2,8 @@
 //!
 //! The tests are in `tests/tests/`, a file per promise of the pipeline.
 
+mod answer;
+
 use std::time::Duration;
 
 use headwater_tool::{
@@ -11,6 +13,8 @@ use headwater_tool::{
         drive::{Driven, Plan},
     },
 };
+
+pub use answer::Answer;
 
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_mins(2);
