@@ -284,9 +284,20 @@ impl<'a> Import<'a> {
             return true;
         }
         if self.stopped.as_ref().is_none_or(|first| bad.number < first.number) {
+            self.give_up_after(bad.number);
             self.stopped = Some(bad);
         }
         false
+    }
+
+    /// Takes out the lines that wait and come after line `number`: those of its stream would stand in its place.
+    fn give_up_after(&mut self, number: u64) {
+        for line in
+            self.waiting.values_mut().flat_map(|lines| lines.extract_if(.., |line| line.number > number))
+        {
+            self.lines -= 1;
+            self.bytes -= line.bytes;
+        }
     }
 
     /// Notes what became of some lines; tells whether to go on.

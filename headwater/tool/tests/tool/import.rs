@@ -94,6 +94,21 @@ async fn a_line_that_stands_twice_is_committed_once() {
     assert_whole(&world, "note/1", 4).await;
 }
 
+/// Begins an import and kills it when a request has come to the gate; then requests pass again, and the held one is
+/// given up.
+async fn killed(world: &World, lines: String, gate: &Gate) {
+    // A runtime of its own, so that nothing of the import outlives it.
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let target = world.target();
+    process.spawn(async move {
+        let connection = target.connect(&[]).await.unwrap();
+        import(&connection, Cursor::new(lines), PLAN, &ProgressBar::hidden()).await
+    });
+    gate.reached().await;
+    process.shutdown_background();
+    world.aws.pass_requests();
+}
+
 #[tokio::test]
 async fn an_import_that_was_killed_is_resumed() {
     let world = World::new().await;
@@ -108,17 +123,7 @@ async fn an_import_that_was_killed_is_resumed() {
             Fault::Pass
         }
     });
-    // A runtime of its own, so that nothing of the import outlives it.
-    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (target, input) = (world.target(), Cursor::new(lines.clone()));
-    process.spawn(async move {
-        let connection = target.connect(&[]).await.unwrap();
-        import(&connection, input, PLAN, &ProgressBar::hidden()).await
-    });
-    gate.reached().await;
-    process.shutdown_background();
-    world.aws.pass_requests();
-    gate.release();
+    killed(&world, lines.clone(), &gate).await;
 
     let (summary, ended) = world.import(&lines, PLAN).await;
     ended.unwrap();
@@ -127,6 +132,25 @@ async fn an_import_that_was_killed_is_resumed() {
     for stream in 0..20 {
         assert_whole(&world, &format!("note/{stream}"), 40).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_killed_import_committed_and_did_not_publish_the_next_one_publishes() {
+    let world = World::new().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    world.aws.on_request(move |request: &Request| match request.operation.as_str() {
+        "kinesis:PutRecords" => Fault::HoldBefore(held.clone()),
+        _ => Fault::Pass,
+    });
+    killed(&world, line("note/1", 0), &gate).await;
+    assert_whole(&world, "note/1", 1).await;
+    assert_eq!(world.records().await, 0);
+
+    let (summary, ended) = world.import(&line("note/1", 0), PLAN).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (0, 1));
+    assert_eq!(world.records().await, 1);
 }
 
 #[tokio::test]
@@ -180,7 +204,10 @@ async fn a_bad_line_stops_the_import_when_all_before_it_is_committed() {
 async fn what_only_the_store_refuses_is_a_bad_line_too() {
     let world = World::new().await;
     let large = line("note/1", 1).replace(r#"{"n":1}"#, &format!("\"{}\"", "x".repeat(1 << 20)));
-    let lines = [line("note/1", 0), large, line("note/1", 2)].join("\n");
+    // So many that some come in only after the refusal.
+    let later = (2..400).map(|number| line("note/1", number));
+    let lines: Vec<_> = [line("note/1", 0), large].into_iter().chain(later).collect();
+    let lines = lines.join("\n");
     let (summary, ended) = world.import(&lines, PLAN).await;
     let Err(ImportError::Bad(bad)) = ended else { panic!("{ended:?}") };
     assert_eq!((bad.number, bad.field.as_str()), (2, "events"));
@@ -190,7 +217,8 @@ async fn what_only_the_store_refuses_is_a_bad_line_too() {
 
     let (summary, ended) = world.import(&lines, Plan { skip_bad: true, ..PLAN }).await;
     ended.unwrap();
-    assert_eq!((summary.commits, summary.repeats, summary.bad), (1, 1, 1));
+    assert_eq!((summary.commits, summary.repeats, summary.bad), (398, 1, 1));
     let ids: Vec<_> = world.commits("note/1").await.iter().map(|commit| commit.id.to_string()).collect();
-    assert_eq!(ids, ["note/1-0", "note/1-2"]);
+    let expected: Vec<_> = (0..400).filter(|n| *n != 1).map(|n| format!("note/1-{n}")).collect();
+    assert_eq!(ids, expected);
 }

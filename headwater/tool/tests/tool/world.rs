@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use headwater::{Version, format::commit::Commit, read::Reader};
+use headwater::{Version, format::commit::Commit, port::Start, read::Reader};
 use headwater_tool::{
     Connection, Need, Output, Target,
     import::{ImportError, Plan, Summary, import},
@@ -52,6 +52,17 @@ impl World {
     pub async fn commits(&self, stream: &str) -> Vec<Arc<Commit>> {
         let reader = Reader::new(&self.connect().await.ports);
         reader.stream(stream.parse().unwrap(), Version::new(1)).try_collect().await.unwrap()
+    }
+
+    /// How many records stand in Kinesis.
+    pub async fn records(&self) -> usize {
+        let log = self.connect().await.ports.log;
+        let mut records = 0;
+        for shard in log.shards().await.unwrap() {
+            let cursor = log.cursor(&shard.id, &Start::Oldest).await.unwrap();
+            records += log.read(&cursor, 1_000).await.unwrap().records.len();
+        }
+        records
     }
 
     /// Every object of the store with its version.
