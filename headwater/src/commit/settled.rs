@@ -14,6 +14,9 @@ use crate::{
 /// How long a watermark that was read is used: it only moves forward, so an old one costs help and nothing else.
 const FRESH: Duration = Duration::from_secs(30);
 
+/// How long the watermark may take to be read: help is the faster way then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The watermark as this process last read it.
 #[derive(Debug, Default)]
 pub(super) struct Settled(Mutex<Option<(Instant, Option<Timestamp>)>>);
@@ -36,7 +39,7 @@ impl Settled {
 
 /// Without a watermark that can be read, nothing is settled, and writers help.
 async fn fetch(reader: &Reader) -> Option<Timestamp> {
-    match reader.object(key::WATERMARK, None).await {
+    match reader.clone().with_patience(PATIENCE).object(key::WATERMARK, None).await {
         Ok(Got::Found { body, .. }) => Watermark::decode(&body).ok().map(|mark| mark.through),
         _ => None,
     }

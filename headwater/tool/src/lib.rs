@@ -24,6 +24,6 @@ pub mod up;
 
 pub use self::{
     failure::{EXIT_CODES, Failure, exit},
-    output::{Line, Output, Paint},
+    output::{Line, Output, Paint, log},
     target::{Connection, Need, Target, Unreachable},
 };

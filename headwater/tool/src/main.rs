@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use headwater_tool::{EXIT_CODES, demo, exit, import, parked, read, replay, tail, unpark, up};
+use headwater_tool::{EXIT_CODES, demo, exit, import, log, parked, read, replay, tail, unpark, up};
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
 #[derive(Debug, Parser)]
@@ -27,7 +27,9 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    log();
+    let ended = match command {
         Command::Up(args) => up::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,

@@ -11,6 +11,7 @@ use std::{
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
@@ -108,6 +109,14 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Lets warnings go to stderr; `HEADWATER_LOG` may ask for more, as `headwater=debug`.
+pub fn log() {
+    let filter = std::env::var("HEADWATER_LOG").ok().and_then(|filter| EnvFilter::try_new(filter).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
+    // Whoever has set a subscriber before keeps it.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
 }
 
 /// A line on stderr. Where even that is closed, nobody is left to tell.

@@ -1,4 +1,4 @@
-//! The cluster's Lambdas, each with its event source mapping, as `infra/` will deploy them.
+//! The cluster's Lambdas, each with its event source mapping.
 //!
 //! | function | batch | parallel | filter | failures |
 //! |---|---|---|---|---|

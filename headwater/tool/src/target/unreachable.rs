@@ -22,8 +22,7 @@ pub enum Unreachable {
     },
     /// The bucket or the stream does not exist.
     #[error(
-        "there is no {what} {name} at {place}: give {flag}, or let `headwater up` (on this machine) or the template in \
-         infra/ (on AWS) create it"
+        "there is no {what} {name} at {place}: create it, or give {flag}; on this machine `headwater up` creates it"
     )]
     Missing {
         /// `bucket` or `stream`.
