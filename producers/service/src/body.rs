@@ -14,6 +14,9 @@ use serde_json::error::Category;
 
 use crate::problem::Problem;
 
+/// The field of an error that is about the whole body.
+const WHOLE: &str = "body";
+
 /// A JSON body, asked or answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
@@ -47,6 +50,14 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde takes an array for a struct, member by member, which no caller means.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            WHOLE,
+            "must be an object, not an array",
+        ));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -54,6 +65,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let words = cause.to_string();
         match cause.classify() {
             Category::Data => {
+                let path = if path == "." { WHOLE.to_owned() } else { path };
                 let field = unknown_or_missing(&words).map_or(path, str::to_owned);
                 Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, &field, without_place(&words))
             }
@@ -65,7 +77,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 fn malformed(words: &str) -> Problem {
-    Problem::invalid(StatusCode::BAD_REQUEST, "body", format!("the body is no JSON: {words}"))
+    Problem::invalid(StatusCode::BAD_REQUEST, WHOLE, format!("the body is no JSON: {words}"))
 }
 
 /// The field that serde's words name, where the path ends above it.
@@ -109,6 +121,8 @@ mod tests {
                 "nested[0].amount",
                 "invalid type: null, expected u32",
             ),
+            ("[1,null]", "body", "must be an object, not an array"),
+            ("5", "body", "invalid type: integer `5`, expected struct Sample"),
         ] {
             let problem = refused(body);
             assert_eq!(problem["field"], field, "{problem}");
