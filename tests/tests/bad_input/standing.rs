@@ -1,0 +1,38 @@
+//! What stands: taken before and after, it tells whether anything was written.
+
+use headwater::port::{Listed, Ports};
+use headwater_tool::evidence::arrivals;
+use localstack::LocalAws;
+
+/// Objects of the store and records of the stream, and how often either was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Standing {
+    pub(super) objects: Vec<Listed>,
+    pub(super) records: usize,
+    /// Writes that were done, to the same bytes as well.
+    writes: u64,
+}
+
+impl Standing {
+    pub(super) async fn of(aws: &LocalAws, ports: &Ports) -> Self {
+        let mut objects: Vec<Listed> = Vec::new();
+        loop {
+            let after = objects.last().map(|listed| listed.key.as_str());
+            let page = ports.objects.list("", after).await.expect("the store lists");
+            if page.is_empty() {
+                break;
+            }
+            objects.extend(page);
+        }
+        let records = arrivals(&*ports.log).await.expect("the stream reads").len();
+        let counts = aws.counts();
+        let done = [("s3:PutObject", 200), ("s3:DeleteObject", 204), ("kinesis:PutRecords", 200)];
+        let writes = done.iter().map(|(write, status)| counts.of_status(write, *status).requests).sum();
+        Self { objects, records, writes }
+    }
+
+    /// The keys of the objects.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        self.objects.iter().map(|listed| listed.key.as_str()).collect()
+    }
+}
