@@ -19,7 +19,7 @@
 //! 2. Every record that was delivered is covered by a segment, be it without rows, so that the chain says how far the
 //!    shard is archived ([`archive`]).
 //! 3. What goes to quarantine goes there before the segment that covers it ([`archive`]).
-//! 4. Whoever writes ordinal k + 1 knows the commits of the segments before it ([`known`]).
+//! 4. Whoever writes ordinal k + 1 knows the commits of the segments before it (`known`).
 
 pub mod archive;
 pub mod chain;

@@ -10,8 +10,8 @@
 //! A line's `id` is its commit's id, so that an import that broke off anywhere is simply run again: what stands is a
 //! repeat. A bad line stops the import when every line before it is committed, or is counted (`--skip-bad`).
 //!
-//! Memory is bounded: the lines that wait ([`WAITING_BYTES`], [`WAITING_LINES`]), and what is remembered of streams
-//! ([`REMEMBERED_BYTES`]; one that was forgotten is read again). Beside that a stream's name takes 16 bytes, for the count.
+//! Memory is bounded: the lines that wait (`WAITING_BYTES`, `WAITING_LINES`), and what is remembered of streams
+//! (`REMEMBERED_BYTES`; one that was forgotten is read again). Beside that a stream's name takes 16 bytes, for the count.
 
 mod history;
 mod line;

@@ -1,6 +1,6 @@
 //! Configuration: the environment, read once at cold start; an error names the variable.
 //!
-//! `HEADWATER_LOG` is read by [`start`](crate::start), and `AWS_*` by the AWS SDK.
+//! `HEADWATER_LOG` is read by [`start()`](crate::start()), and `AWS_*` by the AWS SDK.
 
 use std::{
     env::{self, VarError},

@@ -1,10 +1,10 @@
 //! What every HTTP service of the bank shares: a service is a [`Router`](axum::Router), and this crate is all around it.
 //!
-//! 1. [`start`] begins the logs and the runtime, and says in one line what went wrong, if it did.
+//! 1. [`start()`] begins the logs and the runtime, and says in one line what went wrong, if it did.
 //! 2. [`Config`] reads the environment once.
 //! 3. [`app`] adds `GET /health`, `GET /openapi.json` and the layers: limits, a span per request, and the rule that every
 //!    error is a [`Problem`].
-//! 4. [`run`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it.
+//! 4. [`run()`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it.
 //!
 //! Inside a handler: [`Json`] takes bodies apart, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
 //! [`Written`] gives the answer its own.

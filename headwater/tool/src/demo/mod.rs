@@ -4,7 +4,7 @@
 //! 2. [`drive`] sends concurrent commands over HTTP;
 //! 3. the Lambdas catch up: views and archive;
 //! 4. [`evidence`](crate::evidence) reads S3, Kinesis, views and segments, and the invariants are checked over it;
-//! 5. [`summary`] says what was found; the exit code is 0 only if every invariant holds.
+//! 5. `summary` says what was found; the exit code is 0 only if every invariant holds.
 
 pub mod drive;
 mod summary;
