@@ -166,10 +166,7 @@ impl Inner {
                     }
                     Swap::Lost(known) => {
                         tracing::debug!(%stream, version = %known.head.version, "conflict");
-                        let mut tasks = reunite(decided, later);
-                        for task in &mut tasks {
-                            task.call().lost();
-                        }
+                        let tasks = reunite(lose(decided), later);
                         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
                         // What was read before the pause may be old; if it cannot be read again, it will do.
                         newest = self.read(stream, Some(&known)).await.ok().or(Some(known));
@@ -320,6 +317,16 @@ fn expire(tasks: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
         }
     }
     alive
+}
+
+/// Tells the tasks whose commits lost; the others have lost nothing.
+fn lose(mut decided: Vec<Decided>) -> Vec<Decided> {
+    for (task, decision) in &mut decided {
+        if matches!(decision, Ok(Decision::Commit)) {
+            task.call().lost();
+        }
+    }
+    decided
 }
 
 /// The tasks of a round that did not count, in their order.

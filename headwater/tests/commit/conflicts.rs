@@ -69,6 +69,19 @@ async fn abandon_tells_of_the_conflict() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_that_had_no_room_in_a_lost_write_has_lost_nothing() {
+    let world = World::new(28);
+    let process = behind(&world).await;
+    let abandon = || options(Expected::Any, OnConflict::Abandon);
+    let (large, second) = tokio::join!(
+        process.try_run("a", Command::Note("x".repeat(900_000)), abandon()),
+        process.try_run("a", Command::Note("y".repeat(900_000)), abandon()),
+    );
+    assert_eq!(conflict(large), (None, 2));
+    assert_eq!(second.expect("it was never tried before").token.version, Version::new(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn merge_puts_the_same_events_on_top_if_the_aggregate_agrees() {
     let world = World::new(24);
     let merge = |version| options(Expected::Exact(Version::new(version)), OnConflict::Merge);

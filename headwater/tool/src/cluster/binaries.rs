@@ -79,6 +79,12 @@ fn build(manifest: &Path, directory: &Path) -> Result<(), BinariesError> {
             cargo.args(["--bin", binary]);
         }
     }
+    // What the outer cargo says of this package is not the environment that it builds with: a build script that asks for it
+    // (ring's does) would be run again, and everything above it built again, each time.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)) {
+        cargo.env_remove(name);
+    }
     let profile = directory.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
     cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
     if let Some(target) = directory.parent() {
