@@ -102,8 +102,9 @@ impl Call {
             Expected::Exact(expected) => version == expected,
         };
         let again = match self.options.on_conflict {
-            OnConflict::Retry => self.losses <= RETRIES,
-            OnConflict::Abandon | OnConflict::Merge => self.losses == 0,
+            // A decision that can be merged never comes here; one that cannot, for it stood on a draft that lost, is made anew.
+            OnConflict::Retry | OnConflict::Merge => self.losses <= RETRIES,
+            OnConflict::Abandon => self.losses == 0,
         };
         if expected && again { Ok(()) } else { Err(self.conflict(version)) }
     }
@@ -298,6 +299,10 @@ impl Task for AppendTask {
             return Ok(Decision::Repeat(first));
         }
         self.call.allows(draft.version())?;
+        if self.call.options.on_conflict == OnConflict::Merge && self.call.losses > 0 {
+            // No aggregate says whether these events stay right on top of others.
+            return Err(self.call.conflict(draft.version()));
+        }
         let commit = self.call.commit(draft.version(), self.events.clone())?;
         if draft.push(Arc::clone(&commit))?.is_some() {
             return Ok(Decision::Later);

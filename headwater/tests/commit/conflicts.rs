@@ -82,6 +82,23 @@ async fn a_command_that_had_no_room_in_a_lost_write_has_lost_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_decided_on_a_draft_that_lost_is_decided_again_and_not_merged() {
+    let world = World::new(29);
+    let process = behind(&world).await;
+    let (first, second) = tokio::join!(
+        process.try_run("a", Command::Add(5), options(Expected::Any, OnConflict::Abandon)),
+        // It stands on the draft of the first, at version 2; what then stands at version 2 is somebody else's.
+        process.try_run(
+            "a",
+            Command::AddUpTo { add: 20, most: 30 },
+            options(Expected::Any, OnConflict::Merge)
+        ),
+    );
+    assert_eq!(conflict(first), (None, 2));
+    assert!(matches!(second, Err(ExecuteError::Rejected(rejection)) if rejection.sum == 11));
+}
+
+#[tokio::test(start_paused = true)]
 async fn merge_puts_the_same_events_on_top_if_the_aggregate_agrees() {
     let world = World::new(24);
     let merge = |version| options(Expected::Exact(Version::new(version)), OnConflict::Merge);
