@@ -21,7 +21,10 @@ use futures::{
 };
 use headwater::port::{Entropy, Objects};
 use jiff::civil::Date;
-use tokio::task::spawn_blocking;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::spawn_blocking,
+};
 
 use crate::{
     archive::check_next,
@@ -309,9 +312,14 @@ async fn read<T: Send + 'static>(
 ) -> Result<(Footer, T), ChainError> {
     let place = place?;
     let segment = chain.demand(place).await?;
-    let decoded = spawn_blocking(move || decode(&segment).map(|decoded| (segment.footer().clone(), decoded)));
+    let decode = move || decode(&segment).map(|decoded| (segment.footer().clone(), decoded));
     let failed = |reason| ChainError::Corrupt { key: chain.key(place), reason };
-    decoded.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.reason))
+    // A runtime of one thread has asked for one thing at a time, and gets it: a simulation depends on that.
+    let decoded = match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => decode(),
+        _ => spawn_blocking(decode).await.map_err(|error| failed(error.to_string()))?,
+    };
+    decoded.map_err(|error| failed(error.reason))
 }
 
 /// The places of a chain from its begin on, in order; an error where an ordinal is missing.

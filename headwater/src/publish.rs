@@ -105,15 +105,17 @@ impl Dispatcher {
         while open || !self.ready.is_empty() || !self.calls.is_empty() || !self.pauses.is_empty() {
             let linger = self.next_call();
             tokio::select! {
-                job = queue.recv(), if open => match job {
-                    Some(job) => self.ready.push_back(job),
-                    None => open = false,
-                },
+                // Chance comes in through a port, not through the branch that is looked at first.
+                biased;
                 Some(results) = self.calls.next() => self.settle(results),
                 Some(job) = self.pauses.next() => {
                     self.busy.remove(&job.entry.key);
                     self.ready.push_front(job);
                 }
+                job = queue.recv(), if open => match job {
+                    Some(job) => self.ready.push_back(job),
+                    None => open = false,
+                },
                 () = sleep_until(linger.unwrap_or_else(Instant::now)), if linger.is_some() => {}
             }
             while let Ok(job) = queue.try_recv() {

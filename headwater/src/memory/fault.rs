@@ -21,6 +21,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    future::{pending, ready},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -30,7 +31,8 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::time::sleep;
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
     memory::lock,
@@ -85,9 +87,36 @@ pub enum Fault<E> {
     Late(E, Duration),
     /// It has its effect, and is answered, that much later.
     Delay(Duration),
+    /// It travels, on its own once it has left: a caller that stops waiting does not call it back.
+    Journey(Journey<E>),
 }
 
-type Hook<E> = Arc<dyn Fn(&Call) -> Fault<E> + Send + Sync>;
+/// How a call travels to the port and back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journey<E> {
+    /// How long it takes to have its effect.
+    pub there: Duration,
+    /// It arrives a second time, that much later, and the second effect is the one that is answered.
+    pub again: Option<Duration>,
+    /// How long the answer takes.
+    pub back: Duration,
+    /// What the caller hears.
+    pub answer: Heard<E>,
+}
+
+/// What the caller of a [`Journey`] hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard<E> {
+    /// The port's answer.
+    Answer,
+    /// This, instead of it.
+    Instead(E),
+    /// Nothing, ever: its process is dead.
+    Nothing,
+}
+
+/// Says what shall happen to a call, when it is time for it.
+type Gate<E> = Arc<dyn Fn(Call) -> BoxFuture<'static, Fault<E>> + Send + Sync>;
 
 /// Says what shall happen to the calls of one port, and counts them.
 pub struct Faults<E> {
@@ -97,12 +126,12 @@ pub struct Faults<E> {
 struct State<E> {
     scripts: HashMap<Operation, VecDeque<Fault<E>>>,
     calls: HashMap<Operation, u64>,
-    hook: Option<Hook<E>>,
+    gate: Option<Gate<E>>,
 }
 
-impl<E> Faults<E> {
+impl<E: Clone + Send + 'static> Faults<E> {
     fn new() -> Self {
-        let state = State { scripts: HashMap::new(), calls: HashMap::new(), hook: None };
+        let state = State { scripts: HashMap::new(), calls: HashMap::new(), gate: None };
         Self { state: Mutex::new(state) }
     }
 
@@ -111,16 +140,24 @@ impl<E> Faults<E> {
         lock(&self.state).scripts.entry(operation).or_default().extend(faults);
     }
 
-    /// Asks `hook` about every call that no script speaks of; it replaces the hook before it.
+    /// Asks `hook` about every call that no script speaks of; it replaces the hook or gate before it.
     pub fn hook(&self, hook: impl Fn(&Call) -> Fault<E> + Send + Sync + 'static) {
-        lock(&self.state).hook = Some(Arc::new(hook));
+        self.gate(move |call| ready(hook(&call)));
+    }
+
+    /// Like [`Self::hook`], for a call that is to wait: nothing happens to it before the future says what.
+    pub fn gate<F>(&self, gate: impl Fn(Call) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Fault<E>> + Send + 'static,
+    {
+        lock(&self.state).gate = Some(Arc::new(move |call| gate(call).boxed()));
     }
 
     /// Takes scripts and hook away.
     pub fn clear(&self) {
         let mut state = lock(&self.state);
         state.scripts.clear();
-        state.hook = None;
+        state.gate = None;
     }
 
     /// How often `operation` was called, failed calls included.
@@ -128,8 +165,8 @@ impl<E> Faults<E> {
         lock(&self.state).calls.get(&operation).copied().unwrap_or_default()
     }
 
-    fn next(&self, operation: Operation, key: &str) -> Fault<E> {
-        let (call, hook) = {
+    async fn next(&self, operation: Operation, key: &str) -> Fault<E> {
+        let (call, gate) = {
             let mut state = lock(&self.state);
             let number = state.calls.entry(operation).or_default();
             *number += 1;
@@ -137,32 +174,71 @@ impl<E> Faults<E> {
             if let Some(fault) = state.scripts.get_mut(&operation).and_then(VecDeque::pop_front) {
                 return fault;
             }
-            (call, state.hook.clone())
+            (call, state.gate.clone())
         };
-        hook.map_or(Fault::None, |hook| hook(&call))
+        match gate {
+            Some(gate) => gate(call).await,
+            None => Fault::None,
+        }
     }
 
-    /// Lets the fault happen to `effect`, a future that does nothing before it is polled.
-    async fn around<T, F>(&self, operation: Operation, key: &str, effect: F) -> Result<T, E>
+    /// Lets the fault happen to `effect`, whose futures do nothing before they are polled.
+    async fn around<T, F>(
+        &self,
+        operation: Operation,
+        key: &str,
+        effect: impl Fn() -> F + Send + 'static,
+    ) -> Result<T, E>
     where
-        T: Send,
+        T: Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        match self.next(operation, key) {
-            Fault::None => effect.await,
+        match self.next(operation, key).await {
+            Fault::None => effect().await,
             Fault::Before(error) => Err(error),
-            Fault::After(error) => effect.await.and(Err(error)),
+            Fault::After(error) => effect().await.and(Err(error)),
             Fault::Late(error, time) => {
                 tokio::spawn(async move {
                     sleep(time).await;
-                    drop(effect.await);
+                    drop(effect().await);
                 });
                 Err(error)
             }
             Fault::Delay(time) => {
                 sleep(time).await;
-                effect.await
+                effect().await
             }
+            Fault::Journey(journey) => journey.make(effect).await,
+        }
+    }
+}
+
+impl<E: Send + 'static> Journey<E> {
+    async fn make<T, F>(self, effect: impl Fn() -> F + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            sleep(self.there).await;
+            let mut answer = effect().await;
+            if let Some(later) = self.again {
+                sleep(later).await;
+                answer = effect().await;
+            }
+            sleep(self.back).await;
+            let heard = match self.answer {
+                Heard::Answer => answer,
+                Heard::Instead(error) => Err(error),
+                Heard::Nothing => return,
+            };
+            // The caller may have stopped waiting.
+            let _ = reply.send(heard);
+        });
+        match answer.await {
+            Ok(heard) => heard,
+            Err(_) => pending().await,
         }
     }
 }
@@ -202,7 +278,10 @@ impl FaultyObjects {
 impl Objects for FaultyObjects {
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         let (inner, name, known) = (self.inner.clone(), key.to_owned(), known.cloned());
-        let effect = async move { inner.get(&name, known.as_ref()).await };
+        let effect = move || {
+            let (inner, name, known) = (inner.clone(), name.clone(), known.clone());
+            async move { inner.get(&name, known.as_ref()).await }
+        };
         let got = self.faults.around(Operation::Get, key, effect).await?;
         if matches!(got, Got::Found { .. }) {
             self.bodies.fetch_add(1, Ordering::Relaxed);
@@ -212,19 +291,28 @@ impl Objects for FaultyObjects {
 
     async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
         let (inner, name) = (self.inner.clone(), key.to_owned());
-        let effect = async move { inner.put(&name, body, only).await };
+        let effect = move || {
+            let (inner, name, body, only) = (inner.clone(), name.clone(), body.clone(), only.clone());
+            async move { inner.put(&name, body, only).await }
+        };
         self.faults.around(Operation::Put, key, effect).await
     }
 
     async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
         let (inner, name, only) = (self.inner.clone(), key.to_owned(), only.clone());
-        let effect = async move { inner.delete(&name, &only).await };
+        let effect = move || {
+            let (inner, name, only) = (inner.clone(), name.clone(), only.clone());
+            async move { inner.delete(&name, &only).await }
+        };
         self.faults.around(Operation::Delete, key, effect).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
         let (inner, name, after) = (self.inner.clone(), prefix.to_owned(), after.map(str::to_owned));
-        let effect = async move { inner.list(&name, after.as_deref()).await };
+        let effect = move || {
+            let (inner, name, after) = (inner.clone(), name.clone(), after.clone());
+            async move { inner.list(&name, after.as_deref()).await }
+        };
         self.faults.around(Operation::List, prefix, effect).await
     }
 }
@@ -288,14 +376,18 @@ impl Log for FaultyLog {
         let taken = entries.iter().zip(&throttled).filter(|(_, throttled)| !**throttled);
         let taken: Vec<Entry> = taken.map(|(entry, _)| entry.clone()).collect();
         let (inner, records) = (self.inner.clone(), self.records.clone());
-        let effect = async move {
-            let put = if taken.is_empty() { Vec::new() } else { inner.put(&taken).await? };
-            let count = put.iter().filter(|answer| answer.is_ok()).count();
-            records.fetch_add(count as u64, Ordering::Relaxed);
-            let mut put = put.into_iter();
-            let answer = |throttled| if throttled { None } else { put.next() };
-            let answers = throttled.into_iter().map(answer);
-            Ok(answers.map(|answer| answer.unwrap_or_else(|| Err(over_rate()))).collect())
+        let effect = move || {
+            let (inner, records) = (inner.clone(), records.clone());
+            let (taken, throttled) = (taken.clone(), throttled.clone());
+            async move {
+                let put = if taken.is_empty() { Vec::new() } else { inner.put(&taken).await? };
+                let count = put.iter().filter(|answer| answer.is_ok()).count();
+                records.fetch_add(count as u64, Ordering::Relaxed);
+                let mut put = put.into_iter();
+                let answer = |throttled| if throttled { None } else { put.next() };
+                let answers = throttled.into_iter().map(answer);
+                Ok(answers.map(|answer| answer.unwrap_or_else(|| Err(over_rate()))).collect())
+            }
         };
         let key = entries.first().map_or("", |entry| &entry.key);
         self.faults.around(Operation::PutRecords, key, effect).await
@@ -303,18 +395,28 @@ impl Log for FaultyLog {
 
     async fn shards(&self) -> Result<Vec<Shard>, LogError> {
         let inner = self.inner.clone();
-        self.faults.around(Operation::Shards, "", async move { inner.shards().await }).await
+        let effect = move || {
+            let inner = inner.clone();
+            async move { inner.shards().await }
+        };
+        self.faults.around(Operation::Shards, "", effect).await
     }
 
     async fn cursor(&self, shard: &str, start: &Start) -> Result<Cursor, LogError> {
         let (inner, name, start) = (self.inner.clone(), shard.to_owned(), start.clone());
-        let effect = async move { inner.cursor(&name, &start).await };
+        let effect = move || {
+            let (inner, name, start) = (inner.clone(), name.clone(), start.clone());
+            async move { inner.cursor(&name, &start).await }
+        };
         self.faults.around(Operation::Cursor, shard, effect).await
     }
 
     async fn read(&self, cursor: &Cursor, most: usize) -> Result<Batch, LogError> {
         let (inner, place) = (self.inner.clone(), cursor.clone());
-        let effect = async move { inner.read(&place, most).await };
+        let effect = move || {
+            let (inner, place) = (inner.clone(), place.clone());
+            async move { inner.read(&place, most).await }
+        };
         self.faults.around(Operation::Read, &cursor.shard, effect).await
     }
 }
@@ -354,6 +456,17 @@ mod tests {
         }
         sleep(2 * second).await;
         assert_eq!(world.objects.all("c").len(), 1);
+        let again = Journey { there: second, again: Some(second), back: second, answer: Heard::Answer };
+        objects.faults().script(Operation::Put, [Fault::Journey(again.clone())]);
+        let put = objects.put("d", "1".into(), Precondition::Absent).await;
+        assert_eq!(put, Err(ObjectError::Precondition), "its own first arrival was in the way");
+        objects
+            .faults()
+            .script(Operation::Put, [Fault::Journey(Journey { answer: Heard::Nothing, ..again })]);
+        let put = objects.put("e", "1".into(), Precondition::Absent);
+        assert!(tokio::time::timeout(second / 2, put).await.is_err());
+        sleep(2 * second).await;
+        assert_eq!(world.objects.all("e").len(), 1, "it had left");
         let get = || objects.get("b", None);
         objects.faults().hook(|call| match (call.operation, call.number) {
             (Operation::Get, 1) => Fault::Before(lost()),

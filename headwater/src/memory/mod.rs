@@ -25,7 +25,7 @@ mod objects;
 mod world;
 
 pub use self::{
-    fault::{Call, Fault, Faults, FaultyLog, FaultyObjects, Operation},
+    fault::{Call, Fault, Faults, FaultyLog, FaultyObjects, Heard, Journey, Operation},
     log::MemoryLog,
     objects::MemoryObjects,
     world::{ManualClock, SeededEntropy},
