@@ -8,7 +8,7 @@
 //!    published to Kinesis, the caller is answered. The steps are in `commit/`, `publish` and `load`.
 //! 4. [`mod@format`] is what then stands and travels: heads, pages, records, views.
 //! 5. [`consume`] makes views of it, each commit once, whatever is repeated, late or lost.
-//! 6. [`invariants`] are the promises, as predicates over what stands.
+//! 6. [`invariants`] are the promises, as predicates over what stands, which [`evidence`] gathers.
 //!
 //! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests.
 //!
@@ -44,6 +44,7 @@ mod commit;
 pub mod consume;
 mod error;
 pub mod event;
+pub mod evidence;
 pub mod format;
 pub mod given;
 mod id;

@@ -19,7 +19,7 @@ use crate::{
         page::Page,
     },
     id::{StreamId, Version},
-    port::{ETag, Entropy, Got, ObjectError, Objects, Ports, backoff},
+    port::{ETag, Entropy, Got, Listed, ObjectError, Objects, Ports, backoff},
 };
 
 /// Pages that one load reads at a time.
@@ -71,10 +71,35 @@ impl Reader {
 
     /// Reads an object, and again while S3 does not answer.
     pub async fn object(&self, key: &str, known: Option<&ETag>) -> Result<Got, StoreError> {
+        self.patiently(key, || self.objects.get(key, known)).await
+    }
+
+    /// Up to 1,000 objects under `prefix` behind the key `after`, in the order of their keys; none only if there are no
+    /// more.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        self.patiently(prefix, || self.objects.list(prefix, after)).await
+    }
+
+    /// Every key under `prefix`, in order: a listing for each 1,000.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let listed = self.list(prefix, keys.last().map(String::as_str)).await?;
+            if listed.is_empty() {
+                return Ok(keys);
+            }
+            keys.extend(listed.into_iter().map(|listed| listed.key));
+        }
+    }
+
+    async fn patiently<T, F>(&self, key: &str, ask: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, ObjectError>>,
+    {
         let deadline = Instant::now() + self.patience;
         let mut pauses = backoff(&*self.entropy, Duration::from_millis(20), Duration::from_secs(1));
         loop {
-            let reason = match timeout_at(deadline, self.objects.get(key, known)).await {
+            let reason = match timeout_at(deadline, ask()).await {
                 Ok(Err(ObjectError::Unknown(reason))) => reason,
                 Ok(answer) => return answer.map_err(Into::into),
                 Err(_) => "no answer in time".to_owned(),

@@ -21,7 +21,7 @@ use crate::{
     },
     id::{StreamId, Version, check_segment},
     limits,
-    port::{Got, Objects, Ports},
+    port::{Got, Ports},
     read::Reader,
 };
 
@@ -68,7 +68,7 @@ impl<P: Projection> Projector<P> {
 /// read is passed over with a warning.
 pub async fn parked(ports: &Ports, projection: &str) -> Result<Vec<ParkedStream>, StoreError> {
     let reader = Reader::new(ports);
-    let keys = keys(&*ports.objects, projection).await?;
+    let keys = reader.keys(&key::view(projection, "")).await?;
     let views = keys.into_iter().map(|object| {
         let reader = &reader;
         async move {
@@ -93,17 +93,4 @@ pub async fn parked(ports: &Ports, projection: &str) -> Result<Vec<ParkedStream>
         }
     }
     Ok(found)
-}
-
-/// The keys of a projection's views.
-async fn keys(objects: &dyn Objects, projection: &str) -> Result<Vec<String>, StoreError> {
-    let prefix = key::view(projection, "");
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let listed = objects.list(&prefix, keys.last().map(String::as_str)).await?;
-        if listed.is_empty() {
-            return Ok(keys);
-        }
-        keys.extend(listed.into_iter().map(|listed| listed.key));
-    }
 }

@@ -10,7 +10,6 @@
 pub mod cluster;
 pub mod demo;
 mod event;
-pub mod evidence;
 mod failure;
 pub mod import;
 mod output;

@@ -5,7 +5,7 @@ use headwater::{
     StreamId, Version,
     consume::{self, ParkedStream},
     format::key,
-    port::Objects,
+    read::Reader,
 };
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -45,7 +45,7 @@ pub async fn show(
 ) -> Result<(), Failure> {
     let projections = match projection {
         Some(projection) => vec![projection],
-        None => projections(&*connection.ports.objects).await?,
+        None => projections(&Reader::new(&connection.ports)).await?,
     };
     let mut found = false;
     for projection in &projections {
@@ -62,11 +62,11 @@ pub async fn show(
 }
 
 /// The projections that have a view, a listing each.
-async fn projections(objects: &dyn Objects) -> Result<Vec<String>, Failure> {
+async fn projections(reader: &Reader) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let listed = objects.list(key::VIEWS, after.as_deref()).await?;
+        let listed = reader.list(key::VIEWS, after.as_deref()).await?;
         let Some(first) = listed.first() else { return Ok(found) };
         let segment = first.key.strip_prefix(key::VIEWS).and_then(|rest| rest.split_once('/'));
         let Some((segment, _)) = segment else {

@@ -1,7 +1,7 @@
 //! What stands: taken before and after, it tells whether anything was written.
 
+use headwater::evidence::arrivals;
 use headwater::port::{Listed, Ports};
-use headwater_tool::evidence::arrivals;
 use localstack::LocalAws;
 
 /// Objects of the store and records of the stream, and how often either was written.

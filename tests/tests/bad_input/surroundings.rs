@@ -160,7 +160,7 @@ async fn a_service_that_is_set_up_wrongly_says_so_and_writes_nothing() {
     let request = Client::new().post(format!("{}/accounts/8/credit", credit.url)).json(&json!({"amount": 1}));
     let credited = Answer::to(request).await;
     assert_eq!((credited.status.as_u16(), &credited.json["publication"]), (200, &json!("published")));
-    let evidence = headwater_tool::evidence::Evidence::gather(&ports).await.expect("the store reads");
+    let evidence = headwater::evidence::Evidence::gather(&ports).await.expect("the store reads");
     assert_eq!(evidence.published.values().map(Vec::len).collect::<Vec<_>>(), [2]);
     local.shutdown().await;
 }

@@ -12,12 +12,13 @@ use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 
 use archiver::replay::Replay;
 use futures::{StreamExt, TryStreamExt, stream};
-use headwater::{Settings, Store, StreamId, Version, format::commit::Commit, port::Listed};
+use headwater::{
+    Settings, Store, StreamId, Version, evidence::Evidence, format::commit::Commit, port::Listed,
+};
 use headwater_tests::PATIENCE;
 use headwater_tool::{
     Connection, Need, Target,
     cluster::{ARCHIVE, Cluster, Options, Ports, STORE, STREAM},
-    evidence::Evidence,
     import::{Plan, Summary, import},
 };
 use indicatif::ProgressBar;

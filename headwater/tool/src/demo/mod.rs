@@ -3,7 +3,7 @@
 //! 1. [`cluster`](crate::cluster) starts what `up` starts, with several processes of each service;
 //! 2. [`drive`] sends concurrent commands over HTTP;
 //! 3. the Lambdas catch up: views and archive;
-//! 4. [`evidence`](crate::evidence) reads S3, Kinesis, views and segments, and the invariants are checked over it;
+//! 4. [`evidence`](headwater::evidence) reads S3, Kinesis, views and segments, and the invariants are checked over it;
 //! 5. `summary` says what was found; the exit code is 0 only if every invariant holds.
 
 pub mod drive;
@@ -19,6 +19,7 @@ use headwater::{
     Aggregate, StoreError,
     aws::Clients,
     consume::Forward,
+    evidence::Evidence,
     invariants::History,
     port::{Entropy, SystemEntropy},
 };
@@ -29,7 +30,6 @@ pub use self::summary::Summary;
 use crate::{
     Failure, Output,
     cluster::{ARCHIVE, Cluster, ClusterError, Options, Ports, SERVICES, STORE, STREAM},
-    evidence::Evidence,
 };
 
 /// How long views and archive may take to catch up.

@@ -6,15 +6,17 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use headwater::{
-    StoreError, StreamId, Version,
+use serde_json::Value;
+
+use crate::{
     consume::{ApplyError, Envelope, Projection},
+    error::StoreError,
     format::{commit::Commit, key, record::Record, view::View},
+    id::{StreamId, Version},
     invariants::{self, Answer, History, Observation, Published, ViewState, Violation},
-    port::{Arrival, Got, Log, Objects, Ports, Shard, Start},
+    port::{Arrival, Got, Log, Ports, Shard, Start},
     read::{HeadRead, Reader},
 };
-use serde_json::Value;
 
 /// Streams, views or shards that are read at a time.
 const AT_A_TIME: usize = 32;
@@ -42,7 +44,7 @@ impl Evidence {
     /// Reads streams and records. Archive and views are added by [`Self::replayed`] and [`Self::projected`].
     pub async fn gather(ports: &Ports) -> Result<Self, StoreError> {
         let reader = Reader::new(ports);
-        let keys = all_keys(&*ports.objects, key::HEADS).await?;
+        let keys = reader.keys(key::HEADS).await?;
         let streams = keys.iter().filter_map(|key| key::stream_of_head(key));
         let histories =
             stream::iter(streams).map(|stream| history(&reader, stream)).buffer_unordered(AT_A_TIME);
@@ -139,18 +141,6 @@ impl Evidence {
             (published.len() - firsts.len()) as u64
         };
         self.published.values().map(repeats).sum()
-    }
-}
-
-/// Every key with this prefix.
-pub async fn all_keys(objects: &dyn Objects, prefix: &str) -> Result<Vec<String>, StoreError> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let page = objects.list(prefix, keys.last().map(String::as_str)).await?;
-        if page.is_empty() {
-            return Ok(keys);
-        }
-        keys.extend(page.into_iter().map(|listed| listed.key));
     }
 }
 
