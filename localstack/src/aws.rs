@@ -18,7 +18,7 @@ use crate::fault::Hook;
 use crate::kinesis::{Kinesis, ShardLimits};
 use crate::lambda::environment::World;
 use crate::lambda::functions::Functions;
-use crate::lambda::{FunctionOptions, InvokeError};
+use crate::lambda::{FunctionOptions, InvokeError, Process};
 use crate::mapping::progress::Progress;
 use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosition};
 use crate::port::{Port, serve};
@@ -61,6 +61,15 @@ impl Options {
     pub fn for_test() -> Self {
         Self { port: 0, ..Self::default() }
     }
+}
+
+/// What the buckets hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes. All are in memory, with a data directory as well.
+    pub bytes: u64,
 }
 
 /// A running local AWS; it stops when it is dropped, at the latest.
@@ -151,6 +160,16 @@ impl LocalAws {
     pub async fn invoke(&self, name: &str, payload: impl Into<Vec<u8>>) -> Result<Vec<u8>, InvokeError> {
         let answer = self.port.functions.invoke(name, Bytes::from(payload.into())).await?;
         Ok(answer.to_vec())
+    }
+
+    /// The processes that functions have now, of each function the oldest first.
+    pub fn processes(&self) -> Vec<Process> {
+        self.port.functions.processes()
+    }
+
+    /// What the buckets hold now.
+    pub fn stored(&self) -> Stored {
+        self.buckets.stored()
     }
 
     /// Lets the records of a stream invoke a function, from its checkpoint if there is one.

@@ -52,6 +52,17 @@ pub enum Fault {
     HoldBefore(Gate),
     /// Do it, wait at the gate, then answer.
     HoldAfter(Gate),
+    /// Do it, send half of the answer, head and body together, then close the connection.
+    CutAnswer,
+    /// Do it, and let the answer, head and body together, drip out over this time.
+    SlowAnswer(Duration),
+    /// Reset the connection without doing it: the caller sees no end, but an error.
+    ResetBefore,
+    /// Do it, then reset the connection.
+    ResetAfter,
+    /// Refuse some entries of a `PutRecords` with an error code, as `ProvisionedThroughputExceededException`, and do the
+    /// others: entry `n` is refused if bit `n % 64` of the mask is set. Any other request is done whole.
+    RefuseEntries(u64, &'static str),
 }
 
 /// Decides over every request.
@@ -72,6 +83,13 @@ pub enum Fault {
 pub trait Hook: Send + Sync + 'static {
     /// What to do with this request.
     fn on_request(&self, request: &Request) -> Fault;
+
+    /// Cuts a request in the middle: so many bytes of its body are read, at most, then the connection is reset. It is asked
+    /// first, when only the head has come: `body` is empty, and `stream` is not known yet. `None`, the default, reads all.
+    fn cut_in_body(&self, head: &Request) -> Option<usize> {
+        let _ = head;
+        None
+    }
 }
 
 impl<F: Fn(&Request) -> Fault + Send + Sync + 'static> Hook for F {

@@ -5,8 +5,10 @@
 //!   the earlier.
 //! - Changes of a stream are answered when they are done, so that a stream that was created can be written to.
 //! - With a data directory, `journal` keeps streams and records, before the answer.
+//! - A fault can refuse some entries of a `PutRecords`, which `partly` does.
 
 pub(crate) mod journal;
+pub(crate) mod partly;
 
 use std::io;
 use std::path::PathBuf;

@@ -68,6 +68,15 @@ impl fmt::Debug for FunctionOptions {
     }
 }
 
+/// One process of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The function's name.
+    pub function: String,
+    /// The process's id, for those who watch it or kill it.
+    pub id: u32,
+}
+
 /// Why an invocation gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -33,6 +33,7 @@
 
 mod aws;
 mod classify;
+mod connection;
 mod count;
 mod error;
 mod fault;
@@ -43,12 +44,12 @@ mod port;
 mod s3;
 mod signature;
 
-pub use aws::{DEFAULT_PORT, LocalAws, Options};
+pub use aws::{DEFAULT_PORT, LocalAws, Options, Stored};
 pub use count::{Class, Counts, Tally};
 pub use error::{CreateError, StartError};
 pub use fault::{Fault, Gate, Hook, Request};
 pub use kinesis::ShardLimits;
-pub use lambda::{FunctionOptions, InvokeError, Log, PAYLOAD_LIMIT};
+pub use lambda::{FunctionOptions, InvokeError, Log, PAYLOAD_LIMIT, Process};
 pub use mapping::filter::PatternError;
 pub use mapping::progress::ShardStatus;
 pub use mapping::{Mapping, MappingError, MappingOptions, OnError, ResponseType, StartingPosition};

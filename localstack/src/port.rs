@@ -1,7 +1,7 @@
 //! The one port: what happens to a request from outside.
 //!
 //! 1. `classify` says what it asks for.
-//! 2. The hook, if there is one, says what to do with it (`fault`).
+//! 2. The hook, if there is one, says what to do with it (`fault`); how the answer's bytes go out is up to `connection`.
 //! 3. `signature` checks who asks, if a key pair is demanded.
 //! 4. A header `x-amz-target` with `Kinesis_` means Kinesis, the path `/2015-03-31/functions/` means Lambda, all
 //!    else is S3. What has begun is done to its end, even if the caller leaves.
@@ -24,9 +24,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::classify::{classify, kinesis_operation};
+use crate::connection::{Connection, Line};
 use crate::count::Counter;
 use crate::fault::{Fault, Hook, Request};
-use crate::kinesis::Kinesis;
+use crate::kinesis::{Kinesis, partly};
 use crate::lambda::functions::Functions;
 use crate::lambda::invoke::invoke;
 use crate::signature::{self, Credentials};
@@ -43,6 +44,9 @@ pub(crate) struct Port {
     pub(crate) hook: RwLock<Option<Arc<dyn Hook>>>,
     pub(crate) credentials: Option<Credentials>,
 }
+
+/// The entries of a `PutRecords` that are refused, and with which code: see [`Fault::RefuseEntries`].
+type Refused = (u64, &'static str);
 
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +74,10 @@ pub(crate) async fn serve(port: Arc<Port>, listener: TcpListener, mut stop: watc
         }
         let port = Arc::clone(&port);
         connections.spawn(async move {
-            let service = service_fn(|request| Arc::clone(&port).handle(request));
-            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+            let line = Arc::new(Line::default());
+            let connection = TokioIo::new(Connection::new(stream, Arc::clone(&line)));
+            let service = service_fn(|request| Arc::clone(&port).handle(request, Arc::clone(&line)));
+            if let Err(error) = http1::Builder::new().serve_connection(connection, service).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });
@@ -79,8 +85,23 @@ pub(crate) async fn serve(port: Arc<Port>, listener: TcpListener, mut stop: watc
 }
 
 impl Port {
-    async fn handle(self: Arc<Self>, request: http::Request<Incoming>) -> Result<Response, Dropped> {
+    async fn handle(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        line: Arc<Line>,
+    ) -> Result<Response, Dropped> {
+        line.pass();
         let (parts, body) = request.into_parts();
+        let hook = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hook) = &hook {
+            let head = classify(&parts, &Bytes::new());
+            if let Some(bytes) = hook.cut_in_body(&head) {
+                let read = read_some(body, bytes).await;
+                self.counter.add(&head.operation, 0, read, 0);
+                line.reset();
+                return Err(Dropped);
+            }
+        }
         let body = match Limited::new(body, BODY_LIMIT).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => {
@@ -89,37 +110,52 @@ impl Port {
             }
         };
         let request = classify(&parts, &body);
-        let hook = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone();
         let fault = hook.map(|hook| hook.on_request(&request)).unwrap_or_default();
         match fault {
+            Fault::Pass => {}
+            Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::HoldBefore(gate) => gate.pass().await,
+            Fault::CutAnswer => line.cut(),
+            Fault::SlowAnswer(over) => line.drip(over),
             Fault::Respond(status, code) => {
                 return Ok(self.counted(&request, refusal(&parts, status, code)).await);
             }
-            Fault::DropBefore => {
+            Fault::RefuseEntries(mask, code) => {
+                return self.dispatch(parts, request, Some((mask, code))).await;
+            }
+            Fault::DropBefore | Fault::ResetBefore => {
                 self.counter.add(&request.operation, 0, request.body.len(), 0);
+                if matches!(fault, Fault::ResetBefore) {
+                    line.reset();
+                }
                 return Err(Dropped);
             }
-            Fault::Delay(delay) => tokio::time::sleep(delay).await,
-            Fault::HoldBefore(gate) => gate.pass().await,
-            Fault::DropAfter => {
-                self.dispatch(parts, request.clone()).await?;
+            Fault::DropAfter | Fault::ResetAfter => {
+                self.dispatch(parts, request, None).await?;
+                if matches!(fault, Fault::ResetAfter) {
+                    line.reset();
+                }
                 return Err(Dropped);
             }
             Fault::HoldAfter(gate) => {
-                let response = self.dispatch(parts, request).await;
+                let response = self.dispatch(parts, request, None).await;
                 gate.pass().await;
                 return response;
             }
-            Fault::Pass => {}
         }
-        self.dispatch(parts, request).await
+        self.dispatch(parts, request, None).await
     }
 
     /// Does the request in a task of its own, so that a caller who leaves doesn't leave it half done.
-    async fn dispatch(self: &Arc<Self>, parts: Parts, request: Request) -> Result<Response, Dropped> {
+    async fn dispatch(
+        self: &Arc<Self>,
+        parts: Parts,
+        request: Request,
+        refused: Option<Refused>,
+    ) -> Result<Response, Dropped> {
         let port = Arc::clone(self);
         let done = tokio::spawn(async move {
-            let response = port.answer(parts, &request).await;
+            let response = port.answer(parts, &request, refused).await;
             port.counted(&request, response).await
         });
         done.await.map_err(|error| {
@@ -128,7 +164,7 @@ impl Port {
         })
     }
 
-    async fn answer(&self, mut parts: Parts, request: &Request) -> Response {
+    async fn answer(&self, mut parts: Parts, request: &Request, refused: Option<Refused>) -> Response {
         if let Some(credentials) = &self.credentials
             && let Err(code) = signature::verify(credentials, &parts, &request.body)
         {
@@ -136,6 +172,9 @@ impl Port {
         }
         if let Some(operation) = kinesis_operation(&parts.headers) {
             let operation = operation.to_owned();
+            if let Some((mask, code)) = refused.filter(|_| operation == "PutRecords") {
+                return partly::answer(&self.kinesis, parts, request, mask, code).await;
+            }
             let body = http::Request::from_parts(parts, Body::from(request.body.clone()));
             return self.kinesis.answer(&operation, request.stream.as_deref(), body).await;
         }
@@ -183,6 +222,17 @@ impl Port {
         self.counter.add(&request.operation, status.as_u16(), request.body.len(), body.len());
         Response::from_parts(parts, Body::from(body))
     }
+}
+
+/// Reads a body until at least so many bytes have come, or it ends; gives how many came.
+async fn read_some(mut body: Incoming, bytes: usize) -> usize {
+    let mut read = 0;
+    while read < bytes
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        read += frame.data_ref().map_or(0, Bytes::len);
+    }
+    read
 }
 
 /// An error in the words of the service that was asked.

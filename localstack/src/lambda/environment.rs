@@ -4,7 +4,7 @@
 //! leaves nothing behind.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::runtime_api::{Ended, Invocation, Runtime, router};
-use super::{FunctionOptions, InvokeError, Log};
+use super::{FunctionOptions, InvokeError, Log, Process};
 
 /// How long a process may take until it asks for work, as on AWS.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -47,8 +47,38 @@ pub(crate) enum Used {
     NotTaken(InvokeError),
 }
 
+/// The processes of every environment that there is, in the order of their start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Living(Arc<Mutex<Vec<Process>>>);
+
+impl Living {
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, process: Process) -> Life {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(process.clone());
+        Life { process, living: self.clone() }
+    }
+}
+
+/// Takes a process off the list when its environment goes.
+struct Life {
+    process: Process,
+    living: Living,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let mut living = self.living.0.lock().unwrap_or_else(PoisonError::into_inner);
+        living.retain(|process| *process != self.process);
+    }
+}
+
 /// A process and its runtime API.
 pub(crate) struct Environment {
+    // Off the list first: an id that is listed is not free for another process.
+    _life: Option<Life>,
     child: Child,
     work: mpsc::Sender<Invocation>,
     init_error: Option<oneshot::Receiver<Bytes>>,
@@ -62,7 +92,11 @@ impl Drop for Environment {
 }
 
 impl Environment {
-    pub(crate) async fn start(function: &FunctionOptions, world: &World) -> Result<Self, InvokeError> {
+    pub(crate) async fn start(
+        function: &FunctionOptions,
+        world: &World,
+        living: &Living,
+    ) -> Result<Self, InvokeError> {
         let failed = |error: std::io::Error| InvokeError::NotStarted(error.to_string());
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -84,7 +118,8 @@ impl Environment {
                 tracing::error!(%error, "a runtime API ended");
             }
         });
-        Ok(Self { child, work, init_error: Some(init_error), api })
+        let life = child.id().map(|id| living.add(Process { function: function.name.clone(), id }));
+        Ok(Self { _life: life, child, work, init_error: Some(init_error), api })
     }
 
     /// True if the process has not ended.

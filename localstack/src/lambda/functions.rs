@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::environment::{Environment, Used, World};
-use super::{FunctionOptions, InvokeError, PAYLOAD_LIMIT};
+use super::environment::{Environment, Living, Used, World};
+use super::{FunctionOptions, InvokeError, PAYLOAD_LIMIT, Process};
 
 /// How often an invocation is handed to another environment when one ended before taking it.
 const HANDOVERS: usize = 2;
@@ -34,15 +34,21 @@ impl Function {
 pub(crate) struct Functions {
     world: World,
     named: RwLock<BTreeMap<String, Arc<Function>>>,
+    living: Living,
 }
 
 impl Functions {
     pub(crate) fn new(world: World) -> Self {
-        Self { world, named: RwLock::default() }
+        Self { world, named: RwLock::default(), living: Living::default() }
     }
 
     pub(crate) fn arn(&self, name: &str) -> String {
         self.world.function_arn(name)
+    }
+
+    /// The processes that run, of each function the oldest first.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.living.processes()
     }
 
     /// Adds a function, or replaces the one of that name; invocations under way end with the old one.
@@ -64,7 +70,7 @@ impl Functions {
         loop {
             let (environment, fresh) = match function.warm() {
                 Some(environment) => (environment, false),
-                None => (Environment::start(&function.options, &self.world).await?, true),
+                None => (Environment::start(&function.options, &self.world, &self.living).await?, true),
             };
             match environment.invoke(payload.clone(), function.options.timeout).await {
                 Used::Warm(environment, result) => {

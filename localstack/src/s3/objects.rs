@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::files::Files;
+use crate::aws::Stored;
 
 /// What a write or a delete asks of the object that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,15 @@ impl Buckets {
             buckets.insert(stored.name, Arc::new(bucket));
         }
         Ok(Self { named: RwLock::new(buckets), files, newest: AtomicU64::new(newest) })
+    }
+
+    pub(crate) fn stored(&self) -> Stored {
+        let buckets = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        buckets.values().fold(Stored::default(), |stored, bucket| {
+            let objects = bucket.read();
+            let bytes: usize = objects.values().map(|object| object.bytes.len()).sum();
+            Stored { objects: stored.objects + objects.len() as u64, bytes: stored.bytes + bytes as u64 }
+        })
     }
 
     pub(crate) fn create(&self, name: &str) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use localstack::{FunctionOptions, InvokeError, LocalAws, Options};
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
 use super::client::eventually;
@@ -68,6 +68,30 @@ async fn a_crashed_process_is_replaced() {
     let crashed = aws.invoke("worker", r#"{"do":"crash-once"}"#).await.unwrap_err();
     assert!(matches!(crashed, InvokeError::Exited(status) if status.code() == Some(7)), "{crashed}");
     assert_ne!(pid(&aws.invoke("worker", r#"{"do":"crash-once"}"#).await.unwrap()), first);
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_from_outside_is_off_the_list_and_replaced() {
+    let (aws, worker) = started(|_| {}).await;
+    assert_eq!(aws.processes(), []);
+    let first = pid(&aws.invoke("worker", "{}").await.unwrap());
+    let listed = || aws.processes().iter().map(|process| i64::from(process.id)).collect::<Vec<_>>();
+    assert_eq!(listed(), [first]);
+    kill_process(Pid::from_raw(first.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    let second = pid(&eventually("another one", async || aws.invoke("worker", "{}").await.ok()).await);
+    assert_ne!(second, first);
+    assert_eq!(listed(), [second]);
+    // A second one beside it is listed behind it.
+    let waiting = [aws.invoke("worker", r#"{"do":"wait"}"#), aws.invoke("worker", r#"{"do":"wait"}"#)];
+    let waiting = futures::future::join_all(waiting);
+    let both = async {
+        eventually("two processes", async || (listed().len() == 2).then_some(())).await;
+        assert_eq!(listed()[0], second);
+        worker.go();
+    };
+    futures::join!(waiting, both);
+    aws.shutdown().await;
+    assert_eq!(listed(), [0_i64; 0]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 mod client;
+mod connections;
 mod faults;
 mod kinesis;
 mod lambda;
