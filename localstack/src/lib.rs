@@ -5,7 +5,8 @@
 //!
 //! The journey of one request from outside:
 //!
-//! 1. `port` takes it in, `classify` says what it is, the hook of a test may say what to do with it ([`Fault`]);
+//! 1. `port` takes it in, `classify` says what it is, the hook of a test may say what to do with it ([`Fault`]), and
+//!    `connection` does to the answer's bytes what a bad network would;
 //! 2. `signature` checks who asks, if a key pair is demanded;
 //! 3. `s3` or `kinesis` does it, and with a data directory keeps it before the answer;
 //! 4. `count` adds it up ([`Counts`]).

@@ -7,11 +7,9 @@ mod answer;
 use std::time::Duration;
 
 use headwater_tool::{
-    cluster::{Cluster, Options, Ports, SERVICES},
-    demo::{
-        Found, check,
-        drive::{Driven, Plan},
-    },
+    check::{Found, check},
+    cluster::{Cluster, Options},
+    drive::{Driven, Plan},
 };
 
 pub use answer::Answer;
@@ -26,14 +24,14 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// If it does not start.
 #[expect(clippy::expect_used, reason = "a test that cannot start has failed")]
 pub async fn cluster(processes: usize) -> Cluster {
-    let options = Options { ports: Ports::Free, data: None, processes, shards: 4, lambdas: true };
+    let options = Options { processes, ..Options::default() };
     Cluster::start(options, |_| ()).await.expect("the cluster starts")
 }
 
 /// A plan over a cluster's processes.
-pub fn plan(cluster: &Cluster, accounts: usize, commands: usize, seed: u64) -> Plan {
-    let services = SERVICES.iter().map(|(service, _)| (*service, cluster.urls(service))).collect();
-    Plan { services, run: "run".to_owned(), accounts, commands, clients: 48, seed }
+pub fn plan(cluster: &Cluster, accounts: usize, seed: u64) -> Plan {
+    let request = Duration::from_secs(20);
+    Plan { addresses: cluster.addresses(), run: "run".to_owned(), accounts, clients: 48, request, seed }
 }
 
 /// Waits until every Lambda has taken in what was published, and checks every invariant over what stands.

@@ -11,7 +11,7 @@ use std::{
 use headwater_tests::{PATIENCE, assert_every_invariant, cluster, plan};
 use headwater_tool::{
     cluster::{ARCHIVE, STREAM},
-    demo::drive::drive,
+    drive::drive,
 };
 use indicatif::ProgressBar;
 use localstack::{Fault, FunctionOptions, Gate, MappingOptions, Request, ResponseType};
@@ -47,7 +47,7 @@ async fn two_archivers_of_which_one_is_killed_archive_every_commit_once() {
         }
     });
     let driven =
-        drive(plan(&cluster, 30, 600, 3), &ProgressBar::hidden()).await.expect("every command is answered");
+        drive(plan(&cluster, 30, 3), 600, &ProgressBar::hidden()).await.expect("every command is answered");
     timeout(PATIENCE, never.reached()).await.expect("a PUT was held");
     timeout(PATIENCE, second.drain()).await.expect("the second archiver catches up");
 

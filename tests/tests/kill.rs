@@ -9,7 +9,7 @@ use headwater::StreamId;
 use headwater_tests::{PATIENCE, assert_every_invariant, cluster};
 use headwater_tool::{
     cluster::{Cluster, STREAM},
-    demo::drive::Driven,
+    drive::Driven,
 };
 use localstack::{Fault, Gate, Request};
 use reqwest::{Client, Response, StatusCode};

@@ -34,8 +34,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let ports = cluster::Ports::Free;
-        let options = cluster::Options { ports, data: None, processes: 1, shards: 1, lambdas: true };
+        let options = cluster::Options { shards: 1, ..cluster::Options::default() };
         let cluster = Cluster::start(options, |_| ()).await.expect("the cluster starts");
         let ports = cluster.clients().await.expect("clients").ports(STORE, STREAM);
         Self { cluster, ports, http: Client::new() }

@@ -3,14 +3,14 @@
 #![allow(clippy::expect_used, reason = "a test")]
 
 use headwater_tests::{assert_every_invariant, cluster, plan};
-use headwater_tool::demo::drive::drive;
+use headwater_tool::drive::drive;
 use indicatif::ProgressBar;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_processes_lose_nothing_and_never_pass_the_overdraft_limit() {
     let cluster = cluster(2).await;
     let driven =
-        drive(plan(&cluster, 10, 1_000, 7), &ProgressBar::hidden()).await.expect("every command is answered");
+        drive(plan(&cluster, 10, 7), 1_000, &ProgressBar::hidden()).await.expect("every command is answered");
 
     let lost_races = cluster.aws().counts().of_status("s3:PutObject", 412).requests;
     assert!(lost_races > 0, "nothing raced");

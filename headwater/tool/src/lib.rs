@@ -7,8 +7,10 @@
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next, and gives the exit code.
 
+pub mod check;
 pub mod cluster;
 pub mod demo;
+pub mod drive;
 mod event;
 mod failure;
 pub mod import;
@@ -16,6 +18,7 @@ mod output;
 pub mod parked;
 pub mod read;
 pub mod replay;
+pub mod soak;
 pub mod tail;
 mod target;
 pub mod unpark;

@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 async fn up(args: Args) -> Result<(), UpError> {
     let ports = if args.any_port { Ports::Free } else { Ports::Fixed(args.port) };
-    let options = Options { ports, data: args.data, processes: 1, shards: args.shards, lambdas: true };
+    let options = Options { ports, data: args.data, shards: args.shards, ..Options::default() };
     let cluster = Cluster::start(options, |step| eprintln!("starting {step}")).await?;
     println!("{}", greeting(&cluster));
     stopped().await?;

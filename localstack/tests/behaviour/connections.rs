@@ -87,7 +87,7 @@ async fn a_slow_answer_is_whole_and_the_next_one_is_not_slow() {
     assert_eq!(read.body.collect().await.unwrap().to_vec(), BODY.as_bytes());
     assert!(begin.elapsed() >= over, "{:?}", begin.elapsed());
     // On the same connection; much longer than the test's own patience, were it slow too.
-    aws.on_request(|_: &Request| Fault::SlowAnswer(Duration::from_secs(3600)));
+    aws.on_request(|_: &Request| Fault::SlowAnswer(Duration::from_hours(1)));
     let stalled = client.get_object().bucket("bucket").key("a").send();
     timeout(Duration::from_millis(200), stalled).await.expect_err("it stalls until the caller leaves");
     aws.pass_requests();

@@ -28,13 +28,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let options = cluster::Options {
-            ports: cluster::Ports::Free,
-            data: None,
-            processes: 1,
-            shards: 1,
-            lambdas: false,
-        };
+        let options = cluster::Options { shards: 1, lambdas: false, ..cluster::Options::default() };
         let cluster = Cluster::start(options, |_| ()).await.expect("the cluster starts");
         let ports = cluster.clients().await.expect("clients").ports(STORE, STREAM);
         let world = Self { cluster, ports, http: Client::new() };

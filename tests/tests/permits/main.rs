@@ -18,7 +18,7 @@ use headwater::{
 use headwater_tests::PATIENCE;
 use headwater_tool::{
     Connection, Need, Target,
-    cluster::{ARCHIVE, Cluster, Options, Ports, STORE, STREAM},
+    cluster::{ARCHIVE, Cluster, Options, STORE, STREAM},
     import::{Plan, Summary, import},
 };
 use indicatif::ProgressBar;
@@ -32,7 +32,7 @@ const AT_A_TIME: usize = 32;
 async fn a_real_event_log_comes_back_from_the_store_and_from_the_archive() {
     let log = EventLog::find();
     assert_eq!((log.cases.len(), log.lines()), (CASES, EVENTS), "the log is another one");
-    let options = Options { ports: Ports::Free, data: None, processes: 1, shards: 4, lambdas: true };
+    let options = Options::default();
     let cluster = Cluster::start(options, |_| ()).await.expect("the cluster starts");
     let connection = connect(&cluster).await;
 

@@ -32,17 +32,14 @@ impl Mappings {
 }
 
 /// Registers every Lambda and starts its mapping.
-pub(super) async fn register(aws: &LocalAws, binaries: &Binaries) -> Result<Mappings, ClusterError> {
+pub(super) async fn register(
+    aws: &LocalAws,
+    binaries: &Binaries,
+    invocation: Duration,
+) -> Result<Mappings, ClusterError> {
     let mut mappings = Vec::new();
     for function in ["balance", "credit-limit", "archiver"] {
-        aws.function(FunctionOptions {
-            env: environment(aws.endpoint())
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-            timeout: Duration::from_mins(1),
-            ..FunctionOptions::new(function, binaries.path(function))
-        });
+        aws.function(function_options(aws, binaries, function, invocation));
         let mapping = MappingOptions::new(STREAM, function);
         let mapping = if function == "archiver" { archive(mapping) } else { project(mapping) };
         let started = aws.mapping(mapping).await;
@@ -52,10 +49,15 @@ pub(super) async fn register(aws: &LocalAws, binaries: &Binaries) -> Result<Mapp
 }
 
 /// A function of the cluster that runs the binary of that name.
-pub(super) fn function_options(aws: &LocalAws, binaries: &Binaries, binary: &str) -> FunctionOptions {
+pub(super) fn function_options(
+    aws: &LocalAws,
+    binaries: &Binaries,
+    binary: &str,
+    invocation: Duration,
+) -> FunctionOptions {
     FunctionOptions {
         env: environment(aws.endpoint()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        timeout: Duration::from_mins(1),
+        timeout: invocation,
         ..FunctionOptions::new(binary, binaries.path(binary))
     }
 }

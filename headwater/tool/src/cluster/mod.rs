@@ -3,19 +3,26 @@
 //! 1. [`binaries`] finds the services' binaries, and builds them where cargo runs the tool;
 //! 2. the local AWS starts with the buckets and streams;
 //! 3. the Lambdas are registered, each with its event source mapping;
-//! 4. each service starts as a process, and tells its address;
-//! 5. [`Cluster::stop`] ends them in the other order: services first, then what is under way is drained, then AWS.
+//! 4. each service starts as a process, and tells its address, which [`Addresses`] keep;
+//! 5. a process may be killed and started again, or frozen for a while;
+//! 6. [`Cluster::stop`] ends them in the other order: services first, then what is under way is drained, then AWS.
 
+mod addresses;
 pub mod binaries;
 mod lambdas;
 mod service;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use headwater::aws;
 use localstack::{FunctionOptions, LocalAws};
 
-pub use self::service::Service;
+pub use self::{addresses::Addresses, service::Service};
 use self::{binaries::Binaries, lambdas::Mappings};
 
 /// The store's bucket.
@@ -46,6 +53,22 @@ pub struct Options {
     pub shards: u32,
     /// Whether Lambdas and their mappings run as well.
     pub lambdas: bool,
+    /// How long one invocation of a Lambda may take.
+    pub invocation: Duration,
+}
+
+impl Default for Options {
+    /// In memory on free ports: one process of each service, four shards, and the Lambdas.
+    fn default() -> Self {
+        Self {
+            ports: Ports::Free,
+            data: None,
+            processes: 1,
+            shards: 4,
+            lambdas: true,
+            invocation: Duration::from_mins(1),
+        }
+    }
 }
 
 /// Which ports a cluster takes.
@@ -83,8 +106,21 @@ pub enum ClusterError {
 pub struct Cluster {
     aws: LocalAws,
     binaries: Binaries,
-    services: BTreeMap<&'static str, Vec<Service>>,
+    services: Mutex<BTreeMap<&'static str, Vec<Option<Service>>>>,
+    addresses: Addresses,
+    invocation: Duration,
     mappings: Mappings,
+}
+
+/// A process of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The service or the function.
+    pub name: String,
+    /// Whether it is a Lambda's.
+    pub lambda: bool,
+    /// Its id.
+    pub id: u32,
 }
 
 impl Cluster {
@@ -115,17 +151,25 @@ impl Cluster {
         let mut mappings = Mappings::default();
         if options.lambdas {
             progress("the Lambdas");
-            mappings = lambdas::register(&aws, &binaries).await?;
+            mappings = lambdas::register(&aws, &binaries, options.invocation).await?;
         }
-        let mut cluster = Self { aws, binaries, services: BTreeMap::new(), mappings };
+        let cluster = Self {
+            aws,
+            binaries,
+            services: Mutex::default(),
+            addresses: Addresses::default(),
+            invocation: options.invocation,
+            mappings,
+        };
         for (service, port) in SERVICES {
             progress(service);
             let port = if options.ports == Ports::Free { 0 } else { port };
             for process in 0..options.processes.max(1) {
                 // Only the first process can have the port that is known.
                 let port = if process == 0 { port } else { 0 };
-                let service = cluster.spawn(service, port).await?;
-                cluster.services.entry(service.name).or_default().push(service);
+                let started = cluster.spawn(service, port).await?;
+                cluster.addresses.set(service, process, started.url());
+                cluster.services().entry(service).or_default().push(Some(started));
             }
         }
         Ok(cluster)
@@ -138,13 +182,79 @@ impl Cluster {
 
     /// A Lambda function that runs the binary of that name in this cluster, to be registered by the caller.
     pub fn function(&self, binary: &str) -> FunctionOptions {
-        lambdas::function_options(&self.aws, &self.binaries, binary)
+        lambdas::function_options(&self.aws, &self.binaries, binary, self.invocation)
+    }
+
+    /// Kills a process of a service, as a failing machine would, and starts another one in its place after a pause. Its
+    /// address leads nowhere meanwhile. Where there is no such process, nothing happens.
+    pub async fn restart(
+        &self,
+        service: &'static str,
+        place: usize,
+        pause: Duration,
+    ) -> Result<(), ClusterError> {
+        let Some(killed) = self.slot(service, place, Option::take) else { return Ok(()) };
+        killed.kill().await;
+        tokio::time::sleep(pause).await;
+        let started = self.spawn(service, 0).await?;
+        self.addresses.set(service, place, started.url());
+        self.slot(service, place, |slot| slot.replace(started));
+        Ok(())
+    }
+
+    /// Freezes a process of a service for a while: to others it is as if it were dead, and then it goes on where it was.
+    pub async fn freeze(&self, service: &'static str, place: usize, time: Duration) {
+        self.slot(service, place, |slot| slot.as_ref().map(Service::freeze));
+        tokio::time::sleep(time).await;
+        self.slot(service, place, |slot| slot.as_ref().map(Service::thaw));
+    }
+
+    /// Every process that runs now; of each service and each function the oldest first, if it was never killed.
+    pub fn processes(&self) -> Vec<Process> {
+        let services = self.services();
+        let services = services.values().flatten().flatten();
+        let services = services.filter_map(|service| {
+            Some(Process { name: service.name.to_owned(), lambda: false, id: service.id()? })
+        });
+        let mut processes: Vec<Process> = services.collect();
+        let lambdas = self.aws.processes().into_iter();
+        processes.extend(lambdas.map(|process| Process {
+            name: process.function,
+            lambda: true,
+            id: process.id,
+        }));
+        processes
+    }
+
+    /// The services that have a process which ended by itself.
+    pub fn ended(&self) -> Vec<&'static str> {
+        let mut services = self.services();
+        let ended = services.values_mut().flatten().flatten().filter_map(Service::ended);
+        ended.collect()
+    }
+
+    /// What is done with one place for a process, if there is such a place.
+    fn slot<T>(
+        &self,
+        service: &str,
+        place: usize,
+        act: impl FnOnce(&mut Option<Service>) -> Option<T>,
+    ) -> Option<T> {
+        act(self.services().get_mut(service)?.get_mut(place)?)
+    }
+
+    fn services(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<Option<Service>>>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the services are, now and later.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.clone()
     }
 
     /// The addresses of a service's processes.
     pub fn urls(&self, service: &str) -> Vec<String> {
-        let processes = self.services.get(service).map(Vec::as_slice).unwrap_or_default();
-        processes.iter().map(|process| process.url().to_owned()).collect()
+        self.addresses.of(service)
     }
 
     /// The local AWS.
@@ -164,11 +274,19 @@ impl Cluster {
         tokio::time::timeout(patience, self.mappings.drain()).await.is_ok()
     }
 
+    /// Ends the services: each finishes what is under way. Tells which had to be killed.
+    pub async fn stop_services(&self) -> Vec<&'static str> {
+        let services = std::mem::take(&mut *self.services());
+        let stopping = services.into_values().flatten().flatten().map(async |service| {
+            let name = service.name;
+            (!service.stop().await).then_some(name)
+        });
+        futures::future::join_all(stopping).await.into_iter().flatten().collect()
+    }
+
     /// Ends services, drains what is under way, and ends AWS; tells whether everything was drained.
-    pub async fn stop(mut self, patience: Duration) -> bool {
-        for service in std::mem::take(&mut self.services).into_values().flatten() {
-            service.stop().await;
-        }
+    pub async fn stop(self, patience: Duration) -> bool {
+        self.stop_services().await;
         let drained = self.drain(patience).await;
         self.aws.shutdown().await;
         drained

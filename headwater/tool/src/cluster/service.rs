@@ -64,15 +64,37 @@ impl Service {
         drop(self.child.kill().await);
     }
 
-    /// Asks it to end, and kills it if it does not.
-    pub async fn stop(mut self) {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid
-            && kill_process(pid, Signal::TERM).is_ok()
-            && timeout(STOP, self.child.wait()).await.is_ok()
-        {
-            return;
+    /// Asks it to end, and kills it if it does not; tells whether it ended by itself.
+    pub async fn stop(mut self) -> bool {
+        if self.signal(Signal::TERM) && timeout(STOP, self.child.wait()).await.is_ok() {
+            return true;
         }
         self.kill().await;
+        false
+    }
+
+    /// Its process id, for as long as it runs.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Stops it where it is, until it thaws.
+    pub(super) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Its name, if it has ended.
+    pub(super) fn ended(&mut self) -> Option<&'static str> {
+        matches!(self.child.try_wait(), Ok(Some(_))).then_some(self.name)
+    }
+
+    fn signal(&self, signal: Signal) -> bool {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 }

@@ -1,17 +1,17 @@
-//! The summary of a demo, for people and as JSON.
+//! The summary of a check, for people and as JSON.
 
 use std::{fmt::Write, time::Duration};
 
 use headwater::invariants::Invariant;
 use serde::Serialize;
 
-use super::{
-    Found,
+use super::Found;
+use crate::{
+    Line, Paint,
     drive::{Counts, Driven},
 };
-use crate::{Line, Paint};
 
-/// The invariants that the demo checks.
+/// The invariants that are checked.
 const CHECKED: [Invariant; 10] = [
     Invariant::H1,
     Invariant::H2,
@@ -27,7 +27,7 @@ const CHECKED: [Invariant; 10] = [
 /// Violations that are shown to people; JSON has all.
 const SHOWN: usize = 20;
 
-/// What a demo found.
+/// What a check found, after what the clients met.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// What the clients met.
@@ -63,7 +63,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(driven: &Driven, found: &Found, lag: Duration) -> Self {
+    /// Sums up; `lag` is how long views and archive took to catch up.
+    pub(crate) fn new(driven: &Driven, found: &Found, lag: Duration) -> Self {
         let Found { evidence, segments, violations } = found;
         let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1e3;
         Self {
@@ -108,8 +109,8 @@ impl Line for Summary {
             (
                 "conflicts",
                 format!(
-                    "{} told to a client, {} requests without an answer",
-                    counts.conflicts, counts.retries
+                    "{} told to a client, {} requests without an answer, {} answers before the record",
+                    counts.conflicts, counts.retries, counts.pending
                 ),
             ),
             ("S3", format!("{} streams, {} commits, {} events", self.streams, self.commits, self.events)),
