@@ -3,7 +3,7 @@
 //!
 //! | | invariant | predicate |
 //! |---|---|---|
-//! | H1 | one history | [`one_history`] |
+//! | H1 | one history | [`one_history`], [`only_grown`] |
 //! | H2 | all or nothing | [`all_or_nothing`] |
 //! | H3 | facts only | [`facts_only`] |
 //! | H4 | order | [`order`] |
@@ -25,7 +25,7 @@ use std::fmt;
 pub use self::{
     callers::{Answer, Observation, once, own_writes},
     copies::{ViewState, all_or_nothing, applied_once, archived_once},
-    streams::{History, Published, delivered, facts_only, one_behind, one_history, order},
+    streams::{History, Published, delivered, facts_only, one_behind, one_history, only_grown, order},
 };
 
 /// A promise, by the name that the documentation gives it.

@@ -56,6 +56,20 @@ pub fn one_history(history: &History) -> Vec<Violation> {
     violations
 }
 
+/// H1, as time goes on: what stood of a stream stands for ever, and its fence never falls.
+pub fn only_grown(before: &History, after: &History) -> Vec<Violation> {
+    let broken = |found: String| Violation::new(Invariant::H1, after.stream(), found);
+    let kept = |commit: &&Arc<Commit>| after.at(commit.first) != Some(*commit);
+    let lost = before.commits.iter().filter(kept);
+    let mut violations: Vec<Violation> = lost
+        .map(|commit| broken(format!("commit {} stood at {}, and is gone", commit.id, commit.first)))
+        .collect();
+    if after.head.fence < before.head.fence {
+        violations.push(broken(format!("the fence fell from {} to {}", before.head.fence, after.head.fence)));
+    }
+    violations
+}
+
 /// H3: what arrived is, word for word, a commit that S3 holds.
 pub fn facts_only(history: Option<&History>, stream: &StreamId, published: &Published) -> Vec<Violation> {
     let held = |commit: &Arc<Commit>| history.and_then(|history| history.at(commit.first)) == Some(commit);
@@ -135,6 +149,8 @@ mod tests {
         let mut lost = whole.clone();
         lost.commits.remove(1);
         assert_eq!(names(&one_history(&lost)), [Invariant::H1]);
+        assert_eq!(names(&only_grown(&whole, &lost)), [Invariant::H1]);
+        assert_eq!(only_grown(&lost, &whole), []);
         let mut twice = whole.clone();
         twice.commits[2] = commit(3, "c1");
         assert_eq!(names(&one_history(&twice)), [Invariant::H1]);

@@ -1,0 +1,335 @@
+//! Clients: they command, append, load and query through whichever writer answers, and remember what they were told.
+//!
+//! A client that hears nothing calls again with the same commit id, through another writer perhaps, or gives up: both are
+//! what people do. Each call is an [`Operation`] of its own.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use headwater::{
+    CommitId, ExecuteError, Executed, Expected, OnConflict, Options, Settings, Store, StoreError,
+    StoredEvent, StreamId, Token, Version,
+    consume::{Projector, QueryError},
+    invariants::{Answer, Observation},
+};
+use tokio::time::sleep;
+
+use crate::{
+    history::{Operation, Told},
+    ledger::{Copies, Entry, Ledger, NewLedger, Order, TooLittle},
+    process::Process,
+    report::{Finding, Promise},
+    world::{World, lock},
+};
+
+/// A process that takes commands: of the old version of the domain, or of the new one.
+pub(crate) struct Writer {
+    pub(crate) process: Process,
+    pub(crate) store: Store,
+    new: bool,
+    queries: Projector<Copies>,
+}
+
+impl Writer {
+    /// Starts one.
+    pub(crate) fn start(world: &Arc<World>) -> Self {
+        let process = Process::start(world, "writer");
+        let settings = Settings {
+            deadline: Duration::from_secs(1) + world.time(Duration::from_secs(14)),
+            publish_patience: world.time(Duration::from_secs(2)),
+            ..Settings::default()
+        };
+        let store = Store::new(process.ports.clone(), settings);
+        let queries = Projector::new(Copies { bug: !world.is_mended() }, &process.ports);
+        Self { store, new: world.draw(fastrand::Rng::bool), queries, process }
+    }
+}
+
+/// The writers that are up, and what all clients have been told so far.
+pub(crate) struct Desk {
+    world: Arc<World>,
+    writers: Mutex<Vec<Arc<Writer>>>,
+    moments: AtomicU64,
+    told: Mutex<Log>,
+}
+
+/// What was told.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Every call, by stream.
+    pub(crate) operations: BTreeMap<StreamId, Vec<Operation>>,
+    /// Commits that were answered.
+    pub(crate) answers: Vec<Answer>,
+    /// Reads that began after an answer.
+    pub(crate) observations: Vec<Observation>,
+    /// The newest version of each stream that anybody was told.
+    newest: BTreeMap<StreamId, Version>,
+}
+
+/// One call on its way.
+struct Calling {
+    stream: StreamId,
+    called: u64,
+    newest: Version,
+}
+
+impl Desk {
+    /// A desk with so many writers.
+    pub(crate) fn open(world: &Arc<World>, writers: usize) -> Arc<Self> {
+        let started = (0..writers).map(|_| Arc::new(Writer::start(world))).collect();
+        Arc::new(Self {
+            world: Arc::clone(world),
+            writers: Mutex::new(started),
+            moments: AtomicU64::new(0),
+            told: Mutex::default(),
+        })
+    }
+
+    /// The writers that are up.
+    pub(crate) fn writers(&self) -> Vec<Arc<Writer>> {
+        lock(&self.writers).clone()
+    }
+
+    /// What was told.
+    pub(crate) fn told(&self) -> std::sync::MutexGuard<'_, Log> {
+        lock(&self.told)
+    }
+
+    /// Starts a new writer wherever one has died, some time after that.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        loop {
+            sleep(Duration::from_millis(100) + self.world.time(Duration::from_secs(3))).await;
+            self.restart();
+        }
+    }
+
+    /// Starts a new writer wherever one has died.
+    pub(crate) fn restart(&self) {
+        for place in 0..self.writers().len() {
+            if self.writers()[place].process.life.has_ended() {
+                let writer = Arc::new(Writer::start(&self.world));
+                lock(&self.writers)[place] = writer;
+            }
+        }
+    }
+
+    fn any(&self) -> Arc<Writer> {
+        let writers = self.writers();
+        let place = self.world.draw(|dice| dice.usize(0..writers.len()));
+        Arc::clone(&writers[place])
+    }
+
+    fn moment(&self) -> u64 {
+        self.moments.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn call(&self, stream: &StreamId) -> Calling {
+        let newest = self.told().newest.get(stream).copied().unwrap_or_default();
+        Calling { stream: stream.clone(), called: self.moment(), newest }
+    }
+
+    /// Remembers how a call ended.
+    fn end(&self, calling: Calling, commit: Option<CommitId>, told: Told) {
+        let Calling { stream, called, newest } = calling;
+        let answered = (told != Told::Unknown).then(|| self.moment());
+        self.world.note(format_args!("answer on {stream} to {called}: {told:?}"));
+        let mut log = self.told();
+        if let (Told::Committed(version, _), Some(commit)) = (&told, &commit) {
+            log.answers.push(Answer { stream: stream.clone(), commit: commit.clone(), version: *version });
+        }
+        if let Told::State(seen, _) = &told {
+            log.observations.push(Observation { stream: stream.clone(), answered: newest, seen: *seen });
+        }
+        if let Told::Committed(version, _) | Told::State(version, _) = &told {
+            let known = log.newest.entry(stream.clone()).or_default();
+            *known = (*known).max(*version);
+        }
+        log.operations.entry(stream).or_default().push(Operation { called, answered, commit, told });
+    }
+}
+
+/// What a client does, and how often.
+#[derive(Debug, Clone)]
+pub(crate) struct Habits {
+    /// Calls.
+    pub(crate) calls: usize,
+    /// The longest pause between two of them.
+    pub(crate) pause: Duration,
+    /// Streams that all clients write.
+    pub(crate) streams: usize,
+    /// Whether long texts are noted, so that streams outgrow their heads.
+    pub(crate) long: bool,
+}
+
+/// A client's session, from its first call to its last.
+pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
+    let world = Arc::clone(&desk.world);
+    for call in 0..habits.calls {
+        sleep(world.time(habits.pause)).await;
+        let ledger = world.draw(|dice| dice.usize(0..habits.streams)).to_string();
+        let Ok(stream) = StreamId::new("ledger", &ledger) else { return };
+        match world.draw(|dice| dice.u8(0..10)) {
+            0..6 => command(&desk, &stream, &format!("c{name}-{call}"), habits.long).await,
+            6 => append(&desk, &stream, &format!("c{name}-{call}")).await,
+            7 | 8 => load(&desk, &stream).await,
+            _ => query(&desk, &stream).await,
+        }
+    }
+}
+
+/// Commands, and again while nothing is known, most of the time.
+async fn command(desk: &Desk, stream: &StreamId, id: &str, long: bool) {
+    let world = &desk.world;
+    let order = order(world, long);
+    let Some(options) = options(desk, stream, id) else { return };
+    let commit = options.commit_id.clone();
+    loop {
+        let (writer, calling) = (desk.any(), desk.call(stream));
+        world.note(format_args!("{id} asks {} for {order:?} on {stream}", writer.process.name));
+        let told = tokio::select! {
+            biased;
+            () = writer.process.life.ended() => Told::Unknown,
+            told = execute(&writer, stream, &order, options.clone()) => told,
+        };
+        let again = told == Told::Unknown || (told == Told::Nothing && world.draw(fastrand::Rng::bool));
+        desk.end(calling, commit.clone(), told);
+        if !again || world.draw(|dice| dice.u8(0..5)) == 0 {
+            return;
+        }
+        world.count("calls repeated");
+        sleep(world.time(Duration::from_secs(3))).await;
+    }
+}
+
+/// Asks a writer, whichever version of the domain it runs.
+async fn execute(writer: &Writer, stream: &StreamId, order: &Order, options: Options) -> Told {
+    if writer.new {
+        told(writer.store.execute::<NewLedger>(stream.id(), order.clone(), options).await, order, |new| {
+            new.old()
+        })
+    } else {
+        told(writer.store.execute::<Ledger>(stream.id(), order.clone(), options).await, order, Ledger::clone)
+    }
+}
+
+fn told<A>(
+    answer: Result<Executed<A>, ExecuteError<TooLittle>>,
+    order: &Order,
+    state: impl Fn(&A) -> Ledger,
+) -> Told {
+    match answer {
+        Ok(Executed { token: Token { version, .. }, commit: Some(_), state: at, .. }) => {
+            Told::Committed(version, Some(state(&at)))
+        }
+        Ok(Executed { token: Token { version, .. }, commit: None, state: at, .. }) => {
+            Told::State(version, state(&at))
+        }
+        Err(ExecuteError::Rejected(_)) => Told::Refused(order.clone()),
+        Err(ExecuteError::Store(error)) => failed(&error),
+    }
+}
+
+fn failed(error: &StoreError) -> Told {
+    match error {
+        StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
+        StoreError::Unknown { .. } => Told::Unknown,
+        StoreError::Unavailable(_) | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => Told::Nothing,
+    }
+}
+
+fn order(world: &World, long: bool) -> Order {
+    world.draw(|dice| match dice.u8(0..20) {
+        0 => Order::Nothing,
+        1 => Order::Odd,
+        2 | 3 if long => Order::Note(dice.usize(4_000..30_000)),
+        2 | 3 => Order::Note(dice.usize(1..40)),
+        4..=7 => Order::Book(vec![-dice.i64(1..60)]),
+        _ => Order::Book((0..dice.usize(1..4)).map(|_| dice.i64(1..20)).collect()),
+    })
+}
+
+fn options(desk: &Desk, stream: &StreamId, id: &str) -> Option<Options> {
+    let newest = desk.told().newest.get(stream).copied().unwrap_or_default();
+    desk.world.draw(|dice| {
+        let expected = match dice.u8(0..8) {
+            0 => Expected::NoStream,
+            1 | 2 => Expected::Exact(newest),
+            _ => Expected::Any,
+        };
+        let on_conflict = match dice.u8(0..5) {
+            0 => OnConflict::Abandon,
+            1 => OnConflict::Merge,
+            _ => OnConflict::Retry,
+        };
+        Some(Options { commit_id: Some(id.parse().ok()?), expected, on_conflict, ..Options::default() })
+    })
+}
+
+/// Appends events as they are.
+async fn append(desk: &Desk, stream: &StreamId, id: &str) {
+    let Some(options) = options(desk, stream, id) else { return };
+    let events = desk.world.draw(|dice| dice.usize(1..4));
+    let Ok(event) = StoredEvent::encode(&Entry::Booked { amount: 1 }, 1) else { return };
+    let (writer, calling, commit) = (desk.any(), desk.call(stream), options.commit_id.clone());
+    desk.world.note(format_args!("{id} asks {} to append {events} to {stream}", writer.process.name));
+    let told = tokio::select! {
+        biased;
+        () = writer.process.life.ended() => Told::Unknown,
+        answer = writer.store.append(stream, vec![event; events], options) => match answer {
+            Ok(appended) => Told::Committed(appended.commit.last, None),
+            Err(error) => failed(&error),
+        },
+    };
+    desk.end(calling, commit, told);
+}
+
+/// Loads the newest state.
+async fn load(desk: &Desk, stream: &StreamId) {
+    let (writer, calling) = (desk.any(), desk.call(stream));
+    let told = tokio::select! {
+        biased;
+        () = writer.process.life.ended() => Told::Unknown,
+        told = loaded(&writer, stream) => told,
+    };
+    desk.end(calling, None, told);
+}
+
+async fn loaded(writer: &Writer, stream: &StreamId) -> Told {
+    let (store, id) = (&writer.store, stream.id());
+    let loaded = if writer.new {
+        store.load::<NewLedger>(id).await.map(|loaded| (loaded.version, loaded.state.old()))
+    } else {
+        store.load::<Ledger>(id).await.map(|loaded| (loaded.version, loaded.state))
+    };
+    loaded.map_or(Told::Unknown, |(version, state)| Told::State(version, state))
+}
+
+/// Asks the view, with the token of the newest write that anybody was told of.
+async fn query(desk: &Desk, stream: &StreamId) {
+    let world = &desk.world;
+    let (writer, calling) = (desk.any(), desk.call(stream));
+    let token = Token { stream: stream.clone(), version: calling.newest };
+    let asked = tokio::select! {
+        biased;
+        () = writer.process.life.ended() => return,
+        asked = writer.queries.query(stream.id(), Some(&token)) => asked,
+    };
+    match asked {
+        Ok(view) => {
+            let seen = view.applied(stream);
+            world.note(format_args!("{stream} is seen at {seen}, told {}", calling.newest));
+            let answered = calling.newest;
+            desk.told().observations.push(Observation { stream: stream.clone(), answered, seen });
+        }
+        // A parked stream is what it is told to be; the end checks the views.
+        Err(QueryError::Parked { .. }) => {}
+        Err(QueryError::Store(StoreError::Unavailable(_))) if !world.is_calm() => {}
+        Err(error) => world.find([Finding::new(Promise::Answers, stream, error.to_string())]),
+    }
+}

@@ -1,0 +1,197 @@
+//! The end of a run: everything comes to rest, and what stands is checked as a whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use archiver::replay::Replay;
+use futures::TryStreamExt;
+use headwater::{
+    OnConflict, Options, StreamId, Version,
+    consume::{Projection, Projector, Unparked, parked},
+    evidence::Evidence,
+    format::{commit::Commit, key, record::Record, view::View},
+    invariants::{History, ViewState},
+    memory::SeededEntropy,
+};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::{
+    client::{Desk, Writer},
+    history::{self, linearizable},
+    ledger::{BOARD, Board, Copies, Ledger, Milestones, Order, Progress},
+    mapping::{Mapping, STREAM},
+    process::Process,
+    report::{Finding, Promise},
+    world::World,
+};
+
+/// After this long nothing from before the calm is still on its way: the latest request, behind the slowest call.
+const SETTLED: Duration = Duration::from_mins(1);
+
+/// Lets everything come to rest: a stream that was left one behind is written once more, so that it is published (H6), and
+/// the functions work off what there is. All other streams are left as they are, and must be whole in every copy.
+pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mapping>]) {
+    sleep(SETTLED).await;
+    desk.restart();
+    world.mend();
+    for mapping in mappings {
+        mapping.renew();
+    }
+    let writer = Writer::start(world);
+    let behind = world.watch().behind();
+    for stream in behind {
+        let options = Options { on_conflict: OnConflict::Retry, ..Options::default() };
+        let last = writer.store.execute::<Ledger>(stream.id(), Order::Book(vec![1]), options).await;
+        if let Err(error) = last {
+            world.find([Finding::new(Promise::Ends, &stream, format!("it cannot be written: {error}"))]);
+        }
+    }
+    writer.store.drain(SETTLED).await;
+    for _ in 0..600 {
+        sleep(Duration::from_secs(1)).await;
+        if mappings.iter().all(|mapping| mapping.is_done()) {
+            return unpark(world).await;
+        }
+    }
+    world.find([Finding::new(Promise::Ends, "mappings", "records are still not worked through")]);
+}
+
+/// Heals what the mended projection could not take before.
+async fn unpark(world: &Arc<World>) {
+    let process = Process::start(world, "operator");
+    let projector = Projector::new(Copies { bug: false }, &process.ports);
+    let marks = match parked(&process.ports, Copies::NAME).await {
+        Ok(marks) => marks,
+        Err(error) => return world.find([Finding::new(Promise::Ends, Copies::NAME, error.to_string())]),
+    };
+    for mark in marks {
+        world.count("unparked");
+        match projector.unpark(&mark.key, &mark.stream).await {
+            Ok(Unparked::Healed(_) | Unparked::NotParked) => {}
+            other => world.find([Finding::new(Promise::Ends, &mark.stream, format!("unpark: {other:?}"))]),
+        }
+    }
+}
+
+/// Checks all that stands, and all that was told.
+pub(crate) async fn check(world: &Arc<World>, desk: &Desk) {
+    let mut evidence = match Evidence::gather(&world.ports()).await {
+        Ok(evidence) => evidence,
+        Err(error) => return world.find([Finding::new(Promise::Format, "evidence", error.to_string())]),
+    };
+    match archived(world).await {
+        Ok(commits) => evidence.replayed(commits),
+        Err(error) => world.find([Finding::new(Promise::Format, "archive", error)]),
+    }
+    for (stream, history) in &evidence.histories {
+        match views(world, stream, history) {
+            Ok(views) => evidence.views.extend(views),
+            Err(error) => world.find([Finding::new(Promise::Format, stream, error)]),
+        }
+    }
+    world.find(evidence.violations().into_iter().map(Finding::from));
+    let told = desk.told();
+    world.find(evidence.told(&told.answers, &told.observations).into_iter().map(Finding::from));
+    let nothing = Vec::new();
+    for (stream, history) in &evidence.histories {
+        let operations = told.operations.get(stream).unwrap_or(&nothing);
+        let mine = last_command(history, operations);
+        if let Err(found) = linearizable(&mine, operations) {
+            world.find([Finding::new(Promise::Linearizable, stream, found)]);
+        }
+        let promised = evidence
+            .views
+            .iter()
+            .find(|view| view.stream == *stream && view.view == key::view(Milestones::NAME, stream.id()));
+        let promised = promised.and_then(|view| serde_json::from_value::<Progress>(view.state.clone()).ok());
+        let (promised, arrived) =
+            (promised.map_or(0, |progress| progress.told), world.watch().told(&milestones(stream)));
+        if promised != arrived {
+            let found = format!("the view tells of {promised} milestones, {arrived} arrived");
+            world.find([Finding::new(Promise::Forwarded, stream, found)]);
+        }
+    }
+    world.find(quarantine(world));
+    for _ in 0..evidence.commits() {
+        world.count("commits");
+    }
+    for _ in 0..evidence.repeats() {
+        world.count("repeats");
+    }
+}
+
+/// The history without the commit that [`rest`] added, which no client asked for.
+fn last_command(history: &History, operations: &[history::Operation]) -> History {
+    let mut mine = history.clone();
+    let asked = |commit: &Arc<Commit>| {
+        operations.iter().any(|operation| operation.commit.as_ref() == Some(&commit.id))
+    };
+    if mine.commits.last().is_some_and(|commit| !asked(commit)) {
+        mine.commits.pop();
+    }
+    mine
+}
+
+fn milestones(stream: &StreamId) -> StreamId {
+    // The same id as a ledger's, which is one.
+    StreamId::new("milestone", stream.id()).unwrap_or_else(|_| stream.clone())
+}
+
+async fn archived(world: &World) -> Result<Vec<(StreamId, Arc<Commit>)>, String> {
+    let replay = Replay::new(world.archive.clone(), Arc::new(SeededEntropy::new(0)), STREAM);
+    let commits = replay.commits().map_ok(|replayed| (replayed.archived.stream, replayed.archived.commit));
+    commits.try_collect().await.map_err(|error| error.to_string())
+}
+
+/// Every view that a stream feeds, beside what its history makes.
+fn views(world: &World, stream: &StreamId, history: &History) -> Result<Vec<ViewState>, String> {
+    let newest = history::state(history, history.head.version)?;
+    let commits = history.commits.len() as u64;
+    let progress = Progress {
+        last: history.commits.last().map(|commit| commit.id.to_string()).unwrap_or_default(),
+        commits,
+        told: commits / 3,
+    };
+    let json = |value: serde_json::Result<Value>| value.map_err(|error| error.to_string());
+    let newest = json(serde_json::to_value(newest))?;
+    let mut views = Vec::new();
+    for (projection, view, expected) in [
+        (Copies::NAME, stream.id(), newest.clone()),
+        (Milestones::NAME, stream.id(), json(serde_json::to_value(progress))?),
+        (Board::NAME, BOARD, newest),
+    ] {
+        let at = key::view(projection, view);
+        let stands = world.store.all(&at).into_iter().find(|(key, _)| *key == at);
+        let (applied, state) = match stands {
+            Some((_, body)) => {
+                let view = View::<Value>::decode(&body).map_err(|error| error.to_string())?;
+                let state = if projection == Board::NAME {
+                    view.state[stream.id()].clone()
+                } else {
+                    view.state.clone()
+                };
+                (view.applied(stream), state)
+            }
+            None => (Version::ZERO, Value::Null),
+        };
+        views.push(ViewState { view: at, stream: stream.clone(), applied, state, expected });
+    }
+    Ok(views)
+}
+
+/// What is no commit is in quarantine, and nothing else is.
+fn quarantine(world: &World) -> Option<Finding> {
+    let strays = world.log.records().into_iter().filter(|record| Record::decode(&record.data).is_err());
+    let expected: BTreeSet<String> =
+        strays.map(|stray| key::quarantine(STREAM, &stray.shard, &stray.sequence)).collect();
+    let stands: BTreeMap<_, _> = world.archive.all("quarantine/").into_iter().collect();
+    let stands: BTreeSet<String> = stands.into_keys().collect();
+    (stands != expected).then(|| {
+        let found = format!("{stands:?} instead of {expected:?}");
+        Finding::new(Promise::Quarantine, "quarantine", found)
+    })
+}

@@ -1,0 +1,112 @@
+//! The services with every effect traced and shown to the [watch](crate::watch): a call that fails on its way leaves no
+//! line here, one that arrives twice leaves two.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use headwater::{
+    memory::{MemoryLog, MemoryObjects},
+    port::{
+        Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Position,
+        Precondition, Shard, Start,
+    },
+};
+
+use crate::{trace::digest, world::World};
+
+/// A bucket.
+pub(crate) struct ObservedObjects {
+    pub(crate) name: &'static str,
+    pub(crate) inner: Arc<MemoryObjects>,
+    pub(crate) world: Arc<World>,
+}
+
+impl ObservedObjects {
+    fn line<T>(&self, operation: &str, key: &str, end: &Result<T, ObjectError>, then: impl Fn(&T) -> String) {
+        let end = match end {
+            Ok(answer) => then(answer),
+            Err(error) => error.to_string(),
+        };
+        self.world.note(format_args!("    {} {operation} {key}: {end}", self.name));
+    }
+}
+
+#[async_trait]
+impl Objects for ObservedObjects {
+    async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
+        let got = self.inner.get(key, known).await;
+        self.line("GET", key, &got, |got| match got {
+            Got::Missing => "missing".to_owned(),
+            Got::Unchanged => "unchanged".to_owned(),
+            Got::Found { body, .. } => format!("{} bytes {:016x}", body.len(), digest(body)),
+        });
+        got
+    }
+
+    async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
+        let put = self.inner.put(key, body.clone(), only).await;
+        self.line("PUT", key, &put, |_| format!("{} bytes {:016x}", body.len(), digest(&body)));
+        if put.is_ok() {
+            let broken = self.world.watch().written(key, &body);
+            self.world.find(broken);
+        }
+        put
+    }
+
+    async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
+        let deleted = self.inner.delete(key, only).await;
+        self.line("DELETE", key, &deleted, |()| "done".to_owned());
+        deleted
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+        let listed = self.inner.list(prefix, after).await;
+        self.line("LIST", prefix, &listed, |listed| format!("{} keys", listed.len()));
+        listed
+    }
+}
+
+/// A stream.
+pub(crate) struct ObservedLog {
+    pub(crate) name: &'static str,
+    pub(crate) inner: Arc<MemoryLog>,
+    pub(crate) world: Arc<World>,
+}
+
+#[async_trait]
+impl Log for ObservedLog {
+    async fn put(&self, entries: &[Entry]) -> Result<Vec<Result<Position, EntryError>>, LogError> {
+        let put = self.inner.put(entries).await;
+        match &put {
+            Ok(answers) => {
+                for (entry, answer) in entries.iter().zip(answers) {
+                    let Ok(Position { shard, sequence }) = answer else { continue };
+                    let (key, data) = (&entry.key, &entry.data);
+                    self.world.note(format_args!(
+                        "    {} PUT {key} at {shard} {sequence}: {} bytes {:016x}",
+                        self.name,
+                        data.len(),
+                        digest(data)
+                    ));
+                    let broken = self.world.watch().arrived(data);
+                    self.world.find(broken);
+                }
+            }
+            Err(error) => self.world.note(format_args!("    {} PUT: {error}", self.name)),
+        }
+        put
+    }
+
+    async fn shards(&self) -> Result<Vec<Shard>, LogError> {
+        self.inner.shards().await
+    }
+
+    async fn cursor(&self, shard: &str, start: &Start) -> Result<Cursor, LogError> {
+        self.inner.cursor(shard, start).await
+    }
+
+    async fn read(&self, cursor: &Cursor, most: usize) -> Result<Batch, LogError> {
+        self.inner.read(cursor, most).await
+    }
+}

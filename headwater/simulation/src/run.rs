@@ -1,0 +1,153 @@
+//! One run: a world, its people, its weather, and what stands when all is calm.
+
+use std::{sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use headwater::port::{Entry, Log, Shard};
+use tokio::{
+    runtime::Builder,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    client::{Desk, Habits, session},
+    end,
+    mapping::{Function, Mapping},
+    report::{Finding, Promise, Report},
+    weather::Weather,
+    world::World,
+};
+
+/// The longest that everybody together may take, in simulated time.
+const TOO_LONG: Duration = Duration::from_hours(2);
+
+/// Runs a seed to its end, or to the first promise that is broken.
+///
+/// # Errors
+///
+/// Where the runtime can't be made, as on a machine without any file descriptors left.
+pub fn run(seed: u64) -> std::io::Result<Report> {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    Ok(runtime.block_on(simulate(seed)))
+}
+
+async fn simulate(seed: u64) -> Report {
+    let mut dice = Rng::with_seed(seed);
+    let world = World::new(dice.u64(..), Weather::drawn(&mut dice));
+    world.note(format_args!("seed {seed}: {:?}", world.weather()));
+    tokio::select! {
+        biased;
+        () = world.broken() => {}
+        () = live(&world, &mut dice) => {}
+    }
+    let (trace, elapsed) = world.trace();
+    Report { seed, findings: world.findings(), counts: world.counts(), elapsed, trace }
+}
+
+/// The whole life of a world.
+async fn live(world: &Arc<World>, dice: &mut Rng) {
+    let desk = Desk::open(world, dice.usize(2..=4));
+    let habits = Habits {
+        calls: dice.usize(5..30),
+        pause: Duration::from_millis(dice.u64(1..2_000)),
+        streams: dice.usize(1..=4),
+        long: dice.u8(..4) == 0,
+    };
+    let mappings = Function::ALL.map(|function| Mapping::new(world, function));
+    for mapping in &mappings {
+        tokio::spawn(Arc::clone(mapping).run());
+    }
+    let trouble = trouble(world, &desk);
+    let mut sessions = JoinSet::new();
+    for name in 0..dice.usize(2..=8) {
+        sessions.spawn(session(Arc::clone(&desk), name, habits.clone()));
+    }
+    if timeout(TOO_LONG, sessions.join_all()).await.is_err() {
+        world.find([Finding::new(Promise::Ends, "clients", "a call was never answered")]);
+    }
+    world.calm_down();
+    for task in trouble {
+        task.abort();
+    }
+    end::rest(world, &desk, &mappings).await;
+    end::check(world, &desk).await;
+}
+
+/// What happens to the world besides the faults of calls.
+fn trouble(world: &Arc<World>, desk: &Arc<Desk>) -> Vec<JoinHandle<()>> {
+    let weather = world.weather();
+    let mut tasks = vec![
+        tokio::spawn(Arc::clone(desk).keep()),
+        tokio::spawn(clocks(Arc::clone(world), Arc::clone(desk))),
+        tokio::spawn(strays(Arc::clone(world))),
+        tokio::spawn(repair(Arc::clone(world))),
+    ];
+    if let Some(every) = weather.deaths {
+        tasks.push(tokio::spawn(deaths(Arc::clone(world), Arc::clone(desk), every)));
+    }
+    if let Some(every) = weather.reshards {
+        tasks.push(tokio::spawn(reshards(Arc::clone(world), every)));
+    }
+    tasks
+}
+
+/// Writers die.
+async fn deaths(world: Arc<World>, desk: Arc<Desk>, every: Duration) {
+    loop {
+        sleep(world.time(2 * every)).await;
+        let writers = desk.writers();
+        writers[world.draw(|dice| dice.usize(0..writers.len()))].process.kill(&world);
+    }
+}
+
+/// Clocks step.
+async fn clocks(world: Arc<World>, desk: Arc<Desk>) {
+    loop {
+        sleep(world.time(Duration::from_secs(20))).await;
+        let writers = desk.writers();
+        writers[world.draw(|dice| dice.usize(0..writers.len()))].process.step_clock(&world);
+    }
+}
+
+/// Something that is no commit arrives now and then.
+async fn strays(world: Arc<World>) {
+    loop {
+        sleep(world.time(Duration::from_mins(1))).await;
+        let key = format!("ledger/{}", world.draw(|dice| dice.u8(0..4)));
+        let stray = Entry { key, data: format!("{{\"stray\":{}}}", world.process()).into() };
+        // The log in memory takes everything of this size.
+        let _ = world.log.put(&[stray]).await;
+    }
+}
+
+/// Somebody mends the bug in the projection.
+async fn repair(world: Arc<World>) {
+    sleep(world.time(Duration::from_mins(2))).await;
+    world.note(format_args!("the projection is mended"));
+    world.mend();
+}
+
+/// Shards are split and merged.
+async fn reshards(world: Arc<World>, every: Duration) {
+    loop {
+        sleep(world.time(2 * every)).await;
+        let shards = world.log.shards().await.unwrap_or_default();
+        let open: Vec<Shard> = shards.into_iter().filter(|shard| !shard.closed).collect();
+        let shard = world.draw(|dice| dice.usize(0..open.len()));
+        if open.len() < 4 && world.draw(Rng::bool) {
+            let split = world.log.split(&open[shard].id);
+            world.note(format_args!("{} is split: {split:?}", open[shard].id));
+            world.count("reshards");
+        } else if open.len() > 1 {
+            // Only neighbours can be merged; the others are refused.
+            for other in &open {
+                if other.id != open[shard].id && world.log.merge(&open[shard].id, &other.id).is_ok() {
+                    world.note(format_args!("{} and {} are merged", open[shard].id, other.id));
+                    world.count("reshards");
+                    break;
+                }
+            }
+        }
+    }
+}

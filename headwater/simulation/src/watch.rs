@@ -1,0 +1,135 @@
+//! The watch: after every effect on S3 and Kinesis the invariants are checked over what stands at that moment.
+//!
+//! A head that was written is put together with its pages, as a reader would; what stood before must still stand (H1). A
+//! record that arrives is compared with what S3 holds at that moment, and with what arrived before.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use headwater::{
+    StreamId,
+    format::{commit::Commit, head::Head, key, page::Page, record::Record},
+    invariants::{self, History, Published, Violation},
+};
+
+use crate::{
+    ledger::Ledger,
+    report::{Finding, Promise},
+};
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    streams: BTreeMap<StreamId, Seen>,
+    pages: BTreeMap<String, Page>,
+    /// Commits of derived streams as they first arrived.
+    derived: BTreeMap<StreamId, Published>,
+}
+
+/// A stream.
+#[derive(Debug)]
+struct Seen {
+    history: History,
+    published: Published,
+}
+
+impl Watch {
+    /// Takes in an object that was written.
+    pub(crate) fn written(&mut self, at: &str, body: &[u8]) -> Vec<Finding> {
+        let broken = if let Some(stream) = key::stream_of_head(at) {
+            Head::decode(body).map_err(|error| error.to_string()).and_then(|head| self.head(&stream, head))
+        } else if at.starts_with(key::PAGES) {
+            Page::decode(body).map_err(|error| error.to_string()).map(|page| {
+                self.pages.insert(at.to_owned(), page);
+                Vec::new()
+            })
+        } else {
+            Ok(Vec::new())
+        };
+        broken.unwrap_or_else(|found| vec![Finding::new(Promise::Format, at, found)])
+    }
+
+    /// Takes in a head, together with the pages that it names.
+    fn head(&mut self, stream: &StreamId, head: Head) -> Result<Vec<Finding>, String> {
+        let mut commits: Vec<Arc<Commit>> = Vec::new();
+        for page in &head.pages {
+            let stands = self.pages.get(&key::page(stream, page.first));
+            let page =
+                stands.ok_or_else(|| format!("it names a page at {} that does not stand", page.first))?;
+            commits.extend(page.commits.iter().cloned());
+        }
+        commits.extend(head.commits.iter().cloned());
+        let history = History { head, commits };
+        let mut broken: Vec<Violation> = invariants::one_history(&history);
+        let nothing = Published::new();
+        let seen = self.streams.get(stream);
+        if let Some(seen) = seen {
+            broken.extend(invariants::only_grown(&seen.history, &history));
+        }
+        broken.extend(invariants::one_behind(&history, seen.map_or(&nothing, |seen| &seen.published)));
+        let mut findings: Vec<Finding> = broken.into_iter().map(Finding::from).collect();
+        findings.extend(snapshot(&history)?);
+        let published = self.streams.remove(stream).map(|seen| seen.published).unwrap_or_default();
+        self.streams.insert(stream.clone(), Seen { history, published });
+        Ok(findings)
+    }
+
+    /// Takes in a record that arrived.
+    pub(crate) fn arrived(&mut self, data: &[u8]) -> Vec<Finding> {
+        // What is no commit is nobody's promise.
+        let Ok(record) = Record::decode(data) else { return Vec::new() };
+        if record.kind != <Ledger as headwater::Aggregate>::KIND {
+            return self.derived(record);
+        }
+        let stream = record.stream;
+        let seen = self.streams.get_mut(&stream);
+        let mut broken =
+            invariants::facts_only(seen.as_ref().map(|seen| &seen.history), &stream, &record.commits);
+        if let Some(seen) = seen {
+            seen.published.extend(record.commits);
+            broken.extend(invariants::order(&stream, &seen.published));
+        }
+        broken.into_iter().map(Finding::from).collect()
+    }
+
+    /// A commit that was derived: in order at its first arrival, and the same whenever it comes again.
+    fn derived(&mut self, record: Record) -> Vec<Finding> {
+        let published = self.derived.entry(record.stream.clone()).or_default();
+        let mut findings = Vec::new();
+        for commit in record.commits {
+            match published.iter().find(|before| before.first == commit.first) {
+                Some(before) if *before == commit => {}
+                Some(before) => findings.push(Finding::new(
+                    Promise::Forwarded,
+                    &record.stream,
+                    format!("{} was {} and is {}", commit.first, before.id, commit.id),
+                )),
+                None => published.push(commit),
+            }
+        }
+        findings.extend(invariants::order(&record.stream, published).into_iter().map(Finding::from));
+        findings
+    }
+
+    /// The streams whose newest write has not arrived: whoever made it is gone, and nobody came by since.
+    pub(crate) fn behind(&self) -> Vec<StreamId> {
+        let behind = |seen: &Seen| !invariants::delivered(&seen.history, &seen.published).is_empty();
+        let streams = self.streams.iter().filter(|(_, seen)| behind(seen));
+        streams.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// How many commits of a derived stream arrived.
+    pub(crate) fn told(&self, stream: &StreamId) -> u64 {
+        self.derived.get(stream).map_or(0, |published| published.len() as u64)
+    }
+}
+
+/// The snapshot in a head is the state that its events make.
+fn snapshot(history: &History) -> Result<Option<Finding>, String> {
+    let Some(snapshot) = &history.head.snapshot else { return Ok(None) };
+    let at = snapshot.version;
+    let state = crate::history::state(history, at)?;
+    let expected = if snapshot.schema == 1 { state } else { Ledger { sum: state.sum * 100, ..state } };
+    let stands: Ledger = serde_json::from_str(snapshot.state.get()).map_err(|error| error.to_string())?;
+    let found = || format!("of schema {} at {at}: {stands:?} instead of {expected:?}", snapshot.schema);
+    Ok((stands != expected).then(|| Finding::new(Promise::Snapshot, &history.head.stream, found())))
+}
