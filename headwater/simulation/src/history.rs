@@ -152,3 +152,6 @@ fn fits(
         Told::Conflict(actual) => *actual == version,
     })
 }
+
+#[cfg(test)]
+mod tests;

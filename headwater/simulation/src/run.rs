@@ -9,6 +9,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::{
     client::{Desk, Habits, session},
@@ -29,7 +30,8 @@ const TOO_LONG: Duration = Duration::from_hours(2);
 /// Where the runtime can't be made, as on a machine without any file descriptors left.
 pub fn run(seed: u64) -> std::io::Result<Report> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    Ok(runtime.block_on(simulate(seed)))
+    // Thousands of warnings about a world that does not exist would be no help to anybody: the trace says more.
+    Ok(with_default(NoSubscriber::new(), || runtime.block_on(simulate(seed))))
 }
 
 async fn simulate(seed: u64) -> Report {

@@ -18,6 +18,7 @@ mod output;
 pub mod parked;
 pub mod read;
 pub mod replay;
+pub mod simulate;
 pub mod soak;
 pub mod tail;
 mod target;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use headwater_tool::{EXIT_CODES, demo, exit, import, log, parked, read, replay, soak, tail, unpark, up};
+use headwater_tool::{
+    EXIT_CODES, demo, exit, import, log, parked, read, replay, simulate, soak, tail, unpark, up,
+};
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
 #[derive(Debug, Parser)]
@@ -18,6 +20,7 @@ enum Command {
     Up(up::Args),
     Demo(demo::Args),
     Soak(soak::Args),
+    Simulate(simulate::Args),
     Import(import::Args),
     Read(read::Args),
     Tail(tail::Args),
@@ -34,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Up(args) => up::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Soak(args) => soak::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Read(args) => read::run(args).await,
         Command::Tail(args) => tail::run(args).await,
