@@ -37,7 +37,8 @@ impl Place {
             return None;
         }
         let place = Self { date: date.parse().ok()?, ordinal: digits.parse().ok()? };
-        (place.ordinal > 0 && place.key(prefix) == key).then_some(place)
+        // Years before 0 would not stand in the order of their keys.
+        (place.ordinal > 0 && place.date.year() >= 0 && place.key(prefix) == key).then_some(place)
     }
 
     /// The key under a shard's `prefix`.
@@ -50,6 +51,12 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "dt={}/{:012}", self.date, self.ordinal)
     }
+}
+
+/// Whether Kinesis has streams or shards of this name: what else would stand in a key, would be another key.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=128).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// The day of `at` in UTC.
@@ -82,9 +89,13 @@ mod tests {
         let key = "archive/bank/shard=shardId-000000000001/dt=2026-11-21/000000000001.parquet";
         assert_eq!(place.key(&prefix), key);
         assert_eq!(Place::parse(&prefix, key), Some(place));
-        for stray in
-            ["dt=2026-11-21/1.parquet", "dt=2026-11-21/000000000001.tmp", "dt=x/000000000001.parquet", ""]
-        {
+        for stray in [
+            "dt=-000001-11-21/000000000001.parquet",
+            "dt=2026-11-21/1.parquet",
+            "dt=2026-11-21/000000000001.tmp",
+            "dt=x/000000000001.parquet",
+            "",
+        ] {
             assert_eq!(Place::parse(&prefix, &format!("{prefix}{stray}")), None, "{stray}");
         }
     }

@@ -60,10 +60,10 @@ impl Horizon {
     /// What arrived before this does not come again, where records through `frontier` are archived.
     pub(crate) fn warm(&mut self, frontier: Timestamp) -> Option<Timestamp> {
         while let Some((through, stood)) = self.marks.front().copied() {
-            if stood + PUBLISHING > frontier {
+            if later(stood, PUBLISHING) > frontier {
                 break;
             }
-            self.settled = self.settled.max(Some(through - PUBLISHING));
+            self.settled = self.settled.max(Some(later(through, -PUBLISHING)));
             self.marks.pop_front();
         }
         self.settled
@@ -71,9 +71,15 @@ impl Horizon {
 
     /// What arrived before this does not come again, as far as an archiver can tell that has just started.
     pub(crate) fn cold(&self) -> Option<Timestamp> {
-        let newest = self.marks.back().map(|(through, _)| *through - COLD);
+        let newest = self.marks.back().map(|(through, _)| later(*through, -COLD));
         newest.or(self.settled)
     }
+}
+
+/// `at` moved by `by`, as far as there is time: a watermark is what somebody stored, and must not stop an archiver.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    let end = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+    at.checked_add(by).unwrap_or(end)
 }
 
 #[cfg(test)]
@@ -81,6 +87,19 @@ mod tests {
     use headwater::{memory::World, port::Precondition};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watermark_at_either_end_of_time_stops_nothing() {
+        for through in [Timestamp::MIN, Timestamp::MAX] {
+            let world = World::new(1);
+            let mut horizon = Horizon::new(world.objects.clone());
+            world.objects.insert(key::WATERMARK, Watermark::new(through).encode().expect("encodes"));
+            horizon.refresh().await;
+            let settled = horizon.cold().expect("a horizon");
+            assert!(settled <= through);
+            assert!(horizon.warm(Timestamp::MAX).expect("a horizon") <= through);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_watermark_counts_once_it_has_stood_for_as_long_as_anyone_publishes() {

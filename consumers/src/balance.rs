@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -18,7 +18,7 @@ use headwater::{
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Json, KnownVersion, Problem, SessionToken, Written};
+use service::{Json, KnownVersion, PathId, Problem, SessionToken, Written};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::account::{self, Found, UnparkOutcome};
@@ -96,7 +96,7 @@ type Shared = State<Arc<Projector<Balances>>>;
         (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn show(
     State(projector): Shared,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
@@ -121,7 +121,7 @@ async fn show(
 #[utoipa::path(post, path = "/balance/{id}/unpark", tag = "operation",
     params(("id" = String, Path, description = "the account")),
     responses((status = 200, body = UnparkOutcome)))]
-async fn unpark(State(projector): Shared, Path(id): Path<String>) -> Result<Json<UnparkOutcome>, Problem> {
+async fn unpark(State(projector): Shared, PathId(id): PathId) -> Result<Json<UnparkOutcome>, Problem> {
     account::unpark(&projector, &id).await.map(Json)
 }
 

@@ -20,7 +20,7 @@ use std::{collections::VecDeque, env::VarError, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -31,7 +31,7 @@ use headwater::{
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Config, ConfigError, Json, KnownVersion, Problem, SessionToken, Written};
+use service::{Config, ConfigError, Json, KnownVersion, PathId, Problem, SessionToken, Written};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::account::{self, Found, UnparkOutcome};
@@ -158,7 +158,7 @@ type Shared = State<Arc<Projector<CreditLimits>>>;
         (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn show(
     State(projector): Shared,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
@@ -176,7 +176,7 @@ async fn show(
 #[utoipa::path(post, path = "/credit-limit/{id}/unpark", tag = "operation",
     params(("id" = String, Path, description = "the account")),
     responses((status = 200, body = UnparkOutcome)))]
-async fn unpark(State(projector): Shared, Path(id): Path<String>) -> Result<Json<UnparkOutcome>, Problem> {
+async fn unpark(State(projector): Shared, PathId(id): PathId) -> Result<Json<UnparkOutcome>, Problem> {
     account::unpark(&projector, &id).await.map(Json)
 }
 

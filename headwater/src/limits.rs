@@ -13,6 +13,8 @@ pub const ID_BYTES: usize = 128;
 pub const COMMIT_ID_BYTES: usize = 128;
 /// Longest type of an event, in bytes of UTF-8.
 pub const EVENT_TYPE_BYTES: usize = 128;
+/// Largest version of a stream: every reader of JSON has it exactly, and there is always one after it.
+pub const VERSION: u64 = (1 << 53) - 1;
 /// Most events of one commit.
 pub const COMMIT_EVENTS: usize = 1_000;
 /// Largest record in Kinesis, data and partition key together, in bytes: a stream's default since it has existed.

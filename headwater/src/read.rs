@@ -133,7 +133,7 @@ impl Reader {
     /// parallel.
     pub async fn commits(&self, head: &Head, after: Version) -> Result<Vec<Arc<Commit>>, StoreError> {
         let older: Vec<_> = head.pages.iter().filter(|page| page.last > after).copied().collect();
-        let read = |page: PageRef| self.page(&head.stream, page.first);
+        let read = |page: PageRef| self.page(&head.stream, page);
         let pages: Vec<Page> = stream::iter(older).map(read).buffered(PAGES_AT_A_TIME).try_collect().await?;
         let paged = pages.into_iter().flat_map(|page| page.commits);
         let newest = head.commits.iter().cloned();
@@ -159,12 +159,11 @@ impl Reader {
     }
 
     fn from(self, head: Head, from: Version) -> impl Stream<Item = Result<Arc<Commit>, StoreError>> + Send {
-        let firsts: Vec<Version> =
-            head.pages.iter().filter(|page| page.last >= from).map(|page| page.first).collect();
+        let older: Vec<PageRef> = head.pages.iter().filter(|page| page.last >= from).copied().collect();
         let (name, newest) = (head.stream, head.commits);
-        let pages = stream::iter(firsts).map(move |first| {
+        let pages = stream::iter(older).map(move |page| {
             let (reader, name) = (self.clone(), name.clone());
-            async move { reader.page(&name, first).await }
+            async move { reader.page(&name, page).await }
         });
         let paged =
             pages.buffered(PAGES_AHEAD).map_ok(|page| stream::iter(page.commits).map(Ok)).try_flatten();
@@ -179,13 +178,13 @@ impl Reader {
             return Ok(Some(Arc::clone(commit)));
         }
         match head.pages.iter().find(|page| page.first <= version && version <= page.last) {
-            Some(page) => Ok(self.page(&head.stream, page.first).await?.commits.iter().find(holds).cloned()),
+            Some(page) => Ok(self.page(&head.stream, *page).await?.commits.iter().find(holds).cloned()),
             None => Ok(None),
         }
     }
 
-    /// Reads one page.
-    async fn page(&self, stream: &StreamId, first: Version) -> Result<Page, StoreError> {
+    /// Reads one page, which must hold just what the head says: another end would lose commits, or repeat some.
+    async fn page(&self, stream: &StreamId, PageRef { first, last }: PageRef) -> Result<Page, StoreError> {
         let key = key::page(stream, first);
         let body: Bytes = match self.object(&key, None).await? {
             Got::Found { body, .. } => body,
@@ -195,8 +194,11 @@ impl Reader {
             }
         };
         let page = Page::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
-        if page.stream != *stream || page.first != first {
-            let reason = format!("it is the page of {} at {}", page.stream, page.first);
+        if page.stream != *stream || (page.first, page.last) != (first, last) {
+            let reason = format!(
+                "it is the page {}..={} of {}, not {first}..={last}",
+                page.first, page.last, page.stream
+            );
             return Err(StoreError::Corrupt { key, reason });
         }
         Ok(page)
@@ -206,5 +208,36 @@ impl Reader {
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{format::golden, memory::World};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_ends_elsewhere_than_the_head_says_is_corrupt() {
+        let world = World::new(1);
+        let reader = Reader::new(&world.ports());
+        let text = |name| String::from_utf8(golden::read(name)).expect("UTF-8");
+        let page = text("page.json").replace(r#""first":16,"last":17"#, r#""first":1,"last":2"#);
+        let page = Page::decode(page.as_bytes()).expect("a page");
+        world.objects.insert(&key::page(&page.stream, page.first), page.encode().expect("encodes"));
+        for (last, right) in [(2, true), (15, false)] {
+            let head = text("head.json")
+                .replace(r#""first":1,"last":15"#, &format!(r#""first":1,"last":{last}"#))
+                .replace(r#""first":16,"last":17"#, &format!(r#""first":{},"last":{}"#, last + 1, last + 2))
+                .replace(r#""version":17"#, &format!(r#""version":{}"#, last + 2))
+                .replace(r#""newest_write":16"#, &format!(r#""newest_write":{}"#, last + 1))
+                .replace(
+                    r#""snapshot":{"schema":1,"version":15,"state":{"balance":3}}"#,
+                    r#""snapshot":null"#,
+                );
+            let head = Head::decode(head.as_bytes()).expect("a head");
+            let read = reader.commits(&head, Version::ZERO).await;
+            assert_eq!(read.is_ok(), right, "{read:?}");
+            assert!(right || matches!(read, Err(StoreError::Corrupt { .. })));
+        }
     }
 }

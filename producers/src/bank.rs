@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use bank::{Account, AccountCommand, AccountEvent, AccountId};
 use headwater::{
     CommitId, ExecuteError, Executed, Loaded, OnConflict, Settings, Store,
     port::{Entropy, Ports},
 };
 use http::{StatusCode, request::Parts};
-use service::{CommandHeaders, Problem};
+use service::{CommandHeaders, PathId, Problem};
 use uuid::Uuid;
 
 use crate::rejection;
@@ -97,9 +97,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(id) =
-            path.map_err(|error| Problem::invalid(StatusCode::BAD_REQUEST, "id", error.body_text()))?;
+        let PathId(id) = PathId::from_request_parts(parts, state).await?;
         id.parse().map(Self).map_err(|error| invalid_id(&error))
     }
 }

@@ -15,7 +15,7 @@ use jiff::{Timestamp, civil::Date};
 use parquet::file::metadata::KeyValue;
 
 use super::{FORMAT, SegmentError};
-use crate::place::Place;
+use crate::place::{Place, is_name};
 
 const PREFIX: &str = "headwater.";
 
@@ -111,6 +111,9 @@ impl Footer {
 
     pub(super) fn check(&self) -> Result<(), SegmentError> {
         let Self { place, previous, first, last, .. } = self;
+        if let Some(shard) = self.parents.iter().chain([&self.shard]).find(|shard| !is_name(shard)) {
+            return Err(SegmentError::new(format_args!("{shard:?} is no shard's name")));
+        }
         let chained = match previous {
             None => place.ordinal == 1,
             Some(previous) => place.ordinal > 1 && previous.last < *first && previous.date <= place.date,

@@ -20,6 +20,7 @@
 //! never a panic, whatever the bytes.
 
 mod footer;
+mod pages;
 mod read;
 mod write;
 
@@ -44,7 +45,13 @@ pub use self::{
 /// The number of the format that this module writes, and the only one that it reads.
 pub const FORMAT: u32 = 1;
 /// Most rows of a segment that a reader takes: what has more was not written by this library.
-pub const MOST_ROWS: usize = 1 << 24;
+///
+/// 32 MiB of records, the most that an archiver puts into one, have half as many: an event has 32 bytes at least.
+pub const MOST_ROWS: usize = 1 << 21;
+/// Most bytes of a segment's columns, decompressed, that a reader takes.
+///
+/// 32 MiB of records become 450 MiB at most, where each event repeats the longest names.
+pub const MOST_BYTES: usize = 1 << 30;
 
 /// A commit, and where it arrived in its shard.
 #[derive(Debug, Clone, PartialEq)]

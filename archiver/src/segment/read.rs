@@ -18,15 +18,22 @@ use jiff::Timestamp;
 use parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, DataType},
-    file::{metadata::RowGroupMetaData, reader::FileReader, serialized_reader::SerializedFileReader},
+    file::metadata::{ParquetMetaData, ParquetMetaDataReader},
 };
 use serde_json::value::RawValue;
 
-use super::{Archived, Column, Footer, MOST_ROWS, SCHEMA, SegmentError};
+use super::{
+    Archived, Column, Footer, MOST_ROWS, SCHEMA, SegmentError,
+    pages::{self, Budget},
+};
+
+/// Largest footer that a reader takes, in bytes: what it becomes in memory is many times as large.
+const FOOTER_BYTES: u32 = 4 << 20;
 
 /// A segment whose footer was read; its columns are decoded when they are asked for.
 pub struct Segment {
-    file: SerializedFileReader<Bytes>,
+    bytes: Arc<Bytes>,
+    metadata: ParquetMetaData,
     footer: Footer,
 }
 
@@ -47,21 +54,26 @@ impl Segment {
     /// Reads the footer of a segment's bytes.
     pub fn open(bytes: Bytes) -> Result<Self, SegmentError> {
         guarded(move || {
-            let file = SerializedFileReader::new(bytes)?;
-            let metadata = file.metadata().file_metadata();
-            let footer = Footer::read(metadata.key_value_metadata().map_or(&[], Vec::as_slice))?;
+            if footer_bytes(&bytes).is_none_or(|length| length > FOOTER_BYTES) {
+                return Err(SegmentError::new(format_args!("its footer has more than {FOOTER_BYTES} bytes")));
+            }
+            let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes)?;
+            let file = metadata.file_metadata();
+            let footer = Footer::read(file.key_value_metadata().map_or(&[], Vec::as_slice))?;
             let schema = SCHEMA.as_ref().map_err(Clone::clone)?;
-            if metadata.schema() != schema.as_ref() {
+            if file.schema() != schema.as_ref() {
                 return Err(SegmentError::new("its columns are not a segment's"));
             }
-            let counted: i64 = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).sum();
-            if u64::try_from(counted) != Ok(footer.rows) || footer.rows > MOST_ROWS as u64 {
+            // Each group by itself: numbers that cancel out must not pass for a sum.
+            let rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
+            let counted = rows.fold(Some(0_u64), |sum, rows| sum?.checked_add(rows?));
+            if counted != Some(footer.rows) || footer.rows > MOST_ROWS as u64 {
                 return Err(SegmentError::new(format_args!(
-                    "{} rows, of which {counted} stand",
+                    "{} rows, of which {counted:?} stand",
                     footer.rows
                 )));
             }
-            Ok(Self { file, footer })
+            Ok(Self { bytes: Arc::new(bytes), metadata, footer })
         })
     }
 
@@ -104,9 +116,11 @@ impl Segment {
     /// Which versions the commits cover: a few columns only.
     pub fn spans(&self) -> Result<Vec<Span>, SegmentError> {
         guarded(|| {
-            let (kind, id) = (self.texts(Column::Kind)?, self.texts(Column::Id)?);
-            let (index, version) = (self.ints(Column::Index)?, self.longs(Column::Version)?);
-            let arrived_at = self.longs(Column::ArrivedAt)?;
+            let budget = Budget::new();
+            let (kind, id) = (self.texts(Column::Kind, &budget)?, self.texts(Column::Id, &budget)?);
+            let (index, version) =
+                (self.ints(Column::Index, &budget)?, self.longs(Column::Version, &budget)?);
+            let arrived_at = self.longs(Column::ArrivedAt, &budget)?;
             let mut spans: Vec<Span> = Vec::new();
             for (row, (index, version)) in index.iter().zip(&version).enumerate() {
                 let version = natural(*version)?;
@@ -124,23 +138,23 @@ impl Segment {
         })
     }
 
-    fn texts(&self, column: Column) -> Result<Texts, SegmentError> {
+    fn texts(&self, column: Column, budget: &Budget) -> Result<Texts, SegmentError> {
         let read = |reader, rows| match reader {
             ColumnReader::ByteArrayColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} is no text"))),
         };
-        self.column(column, read).map(Texts)
+        self.column(column, budget, read).map(Texts)
     }
 
-    fn longs(&self, column: Column) -> Result<Vec<i64>, SegmentError> {
-        self.column(column, |reader, rows| match reader {
+    fn longs(&self, column: Column, budget: &Budget) -> Result<Vec<i64>, SegmentError> {
+        self.column(column, budget, |reader, rows| match reader {
             ColumnReader::Int64ColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} has no 64 bits"))),
         })
     }
 
-    fn ints(&self, column: Column) -> Result<Vec<i32>, SegmentError> {
-        self.column(column, |reader, rows| match reader {
+    fn ints(&self, column: Column, budget: &Budget) -> Result<Vec<i32>, SegmentError> {
+        self.column(column, budget, |reader, rows| match reader {
             ColumnReader::Int32ColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} has no 32 bits"))),
         })
@@ -150,13 +164,14 @@ impl Segment {
     fn column<T>(
         &self,
         column: Column,
+        budget: &Budget,
         read: impl Fn(ColumnReader, usize) -> Result<Vec<T>, SegmentError>,
     ) -> Result<Vec<T>, SegmentError> {
         let mut all = Vec::new();
-        for group in 0..self.file.num_row_groups() {
-            let group = self.file.get_row_group(group)?;
-            let rows = usize::try_from(group.metadata().num_rows()).map_err(SegmentError::new)?;
-            let values = read(group.get_column_reader(column as usize)?, rows)?;
+        for group in self.metadata.row_groups() {
+            let rows = usize::try_from(group.num_rows()).map_err(SegmentError::new)?;
+            let chunk = group.columns().get(column as usize).ok_or_else(short)?;
+            let values = read(pages::column(&self.bytes, chunk, rows, budget)?, rows)?;
             if all.is_empty() {
                 all = values;
             } else {
@@ -179,6 +194,12 @@ impl std::fmt::Debug for Segment {
 /// Makes a panic of the decoder an error.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(SegmentError::new("it breaks the decoder")))
+}
+
+/// The length of the footer, as the file's last bytes say it.
+fn footer_bytes(file: &[u8]) -> Option<u32> {
+    let (length, _magic) = file.last_chunk::<8>()?.split_first_chunk::<4>()?;
+    Some(u32::from_le_bytes(*length))
 }
 
 fn short() -> SegmentError {
@@ -236,19 +257,20 @@ struct Columns {
 
 impl Columns {
     fn read(segment: &Segment) -> Result<Self, SegmentError> {
+        let budget = Budget::new();
         Ok(Self {
-            sequence: segment.texts(Column::Sequence)?,
-            arrived_at: segment.longs(Column::ArrivedAt)?,
-            kind: segment.texts(Column::Kind)?,
-            id: segment.texts(Column::Id)?,
-            version: segment.longs(Column::Version)?,
-            commit_id: segment.texts(Column::CommitId)?,
-            index: segment.ints(Column::Index)?,
-            name: segment.texts(Column::Type)?,
-            schema: segment.ints(Column::Schema)?,
-            data: segment.texts(Column::Data)?,
-            meta: segment.texts(Column::Meta)?,
-            committed_at: segment.longs(Column::CommittedAt)?,
+            sequence: segment.texts(Column::Sequence, &budget)?,
+            arrived_at: segment.longs(Column::ArrivedAt, &budget)?,
+            kind: segment.texts(Column::Kind, &budget)?,
+            id: segment.texts(Column::Id, &budget)?,
+            version: segment.longs(Column::Version, &budget)?,
+            commit_id: segment.texts(Column::CommitId, &budget)?,
+            index: segment.ints(Column::Index, &budget)?,
+            name: segment.texts(Column::Type, &budget)?,
+            schema: segment.ints(Column::Schema, &budget)?,
+            data: segment.texts(Column::Data, &budget)?,
+            meta: segment.texts(Column::Meta, &budget)?,
+            committed_at: segment.longs(Column::CommittedAt, &budget)?,
         })
     }
 
@@ -275,12 +297,12 @@ impl Columns {
     fn commit(&self, sequence: Sequence, begin: usize, end: usize) -> Result<Archived, SegmentError> {
         let first = *self.version.get(begin).ok_or_else(short)?;
         let mut events = Vec::with_capacity(end.saturating_sub(begin));
-        for (row, version) in (begin..end).zip(first..) {
+        for (row, offset) in (begin..end).zip(0_i64..) {
             let texts = [&self.sequence, &self.kind, &self.id, &self.commit_id, &self.meta];
             let times = [&self.arrived_at, &self.committed_at];
             let same = texts.iter().all(|column| column.0.get(row) == column.0.get(begin))
                 && times.iter().all(|column| column.get(row) == column.get(begin));
-            if !same || self.version.get(row) != Some(&version) {
+            if !same || self.version.get(row).copied() != first.checked_add(offset) {
                 return Err(SegmentError::new(format_args!("row {row} is not of its commit")));
             }
             let schema =

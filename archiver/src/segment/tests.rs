@@ -193,6 +193,36 @@ fn a_commit_that_does_not_fit_is_told() {
 }
 
 #[test]
+fn a_time_that_cannot_be_read_again_is_not_written() {
+    let mut commits = golden_commits();
+    Arc::make_mut(&mut commits[0].commit).at = Timestamp::MAX;
+    assert!(unstorable(&commits[0].commit).is_some());
+    assert!(encode(&footer(5), &commits).is_err());
+}
+
+#[test]
+fn a_shards_name_that_would_be_another_key_is_refused() {
+    for shard in ["", "/shardId-000000000003", "../shard=x", "ü", &"x".repeat(129)] {
+        let footers = [
+            Footer { shard: shard.to_owned(), ..footer(5) },
+            Footer { parents: vec![shard.to_owned()], ..footer(5) },
+        ];
+        for footer in footers {
+            assert!(encode(&footer, &golden_commits()).is_err(), "{shard:?}");
+        }
+    }
+}
+
+#[test]
+fn a_footer_that_is_larger_than_any_is_not_parsed() {
+    let mut bytes = encode(&footer(5), &golden_commits()).expect("encodes").to_vec();
+    let length = bytes.len() - 8;
+    bytes[length..length + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let error = read(bytes).expect_err("4 GiB").to_string();
+    assert!(error.contains("its footer has more than"), "{error}");
+}
+
+#[test]
 fn a_long_meta_stands_once_however_many_events_share_it() {
     let mut commits = golden_commits();
     let commit = Arc::make_mut(&mut commits[0].commit);

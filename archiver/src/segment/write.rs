@@ -9,6 +9,7 @@ use std::{io::Write as _, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use headwater::format::commit::Commit;
+use jiff::Timestamp;
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type},
@@ -28,6 +29,9 @@ pub fn unstorable(commit: &Commit) -> Option<String> {
     }
     if i32::try_from(commit.events.len()).is_err() {
         return Some(format!("{} events are beyond 31 bits", commit.events.len()));
+    }
+    if Timestamp::from_millisecond(commit.at.as_millisecond()).is_err() {
+        return Some(format!("{} is beyond the milliseconds that can be read again", commit.at));
     }
     let schema =
         commit.events.iter().map(|event| event.schema).find(|schema| i32::try_from(*schema).is_err());

@@ -74,6 +74,7 @@ async fn what_cannot_be_shown_is_told_apart() {
     for (path, status, kind, field) in [
         ("/balance/9", 404, "about:blank", None),
         ("/balance/a%20b", 400, "/problems/invalid", Some("id")),
+        ("/balance/%ff", 400, "/problems/invalid", Some("id")),
         ("/balance/42?token=account/9@1", 400, "/problems/invalid", Some("token")),
         ("/balance/42?token=account/42@2", 400, "/problems/invalid", Some("token")),
         ("/balance/42?token=42", 400, "/problems/invalid", Some("token")),

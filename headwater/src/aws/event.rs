@@ -23,7 +23,7 @@ pub fn arrival(record: KinesisEventRecord) -> Result<Arrival, InvalidRecord> {
     let event_id = record.event_id.unwrap_or_default();
     let invalid = |field| InvalidRecord { event_id: event_id.clone(), field };
     let kinesis = record.kinesis;
-    let shard = event_id.split_once(':').map(|(shard, _)| shard).filter(|shard| !shard.is_empty());
+    let shard = event_id.split_once(':').map(|(shard, _)| shard).filter(|shard| is_name(shard));
     let shard = shard.ok_or_else(|| invalid("shard id"))?.to_owned();
     let sequence = Sequence::try_from(kinesis.sequence_number).map_err(|_| invalid("sequence number"))?;
     let millis = kinesis.approximate_arrival_timestamp.timestamp_millis();
@@ -32,6 +32,12 @@ pub fn arrival(record: KinesisEventRecord) -> Result<Arrival, InvalidRecord> {
         return Err(invalid("partition key"));
     }
     Ok(Arrival { shard, sequence, at, key: kinesis.partition_key, data: Bytes::from(kinesis.data.0) })
+}
+
+/// Whether Kinesis has shards of this name: it becomes a part of keys.
+fn is_name(shard: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=128).contains(&shard.len()) && shard.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -69,6 +75,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         for (pointer, value, field) in [
             ("/eventID", "shardId-1", "shard id"),
+            ("/eventID", "a/b:1", "shard id"),
             ("/kinesis/sequenceNumber", "x", "sequence number"),
             ("/kinesis/partitionKey", "", "partition key"),
         ] {

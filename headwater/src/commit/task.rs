@@ -12,7 +12,7 @@ use crate::{
     aggregate::Aggregate,
     error::StoreError,
     event::{EventError, StoredEvent},
-    format::commit::Commit,
+    format::commit::{Commit, in_milliseconds},
     id::{CommitId, StreamId, Token, Version},
     limits,
     load::{self, Folded},
@@ -115,7 +115,15 @@ impl Call {
             return Err(StoreError::Invalid { field: "events", rule });
         }
         let at = self.options.at.unwrap_or_else(|| self.clock.now());
+        let at = in_milliseconds(at).ok_or_else(|| StoreError::Invalid {
+            field: "at",
+            rule: format!("must be a time in milliseconds, is {at}"),
+        })?;
         let (first, last) = (after.next(), after.plus(events.len() as u64));
+        if last.get() > limits::VERSION {
+            let rule = format!("would make version {last}, the most is {}", limits::VERSION);
+            return Err(StoreError::Invalid { field: "events", rule });
+        }
         Ok(Arc::new(Commit {
             id: self.commit_id.clone(),
             first,

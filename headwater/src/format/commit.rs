@@ -8,6 +8,7 @@ use super::FormatError;
 use crate::{
     event::StoredEvent,
     id::{CommitId, Version},
+    limits,
 };
 
 /// What travels beside the events: `traceparent`, `correlation` and `causation`, and what a caller adds.
@@ -39,6 +40,11 @@ impl Commit {
 
     fn check(&self, object: &'static str) -> Result<(), FormatError> {
         let events = self.events.len() as u64;
+        if self.last.get() > limits::VERSION || in_milliseconds(self.at).is_none() {
+            let reason =
+                format!("commit {}: version {} or time {} is out of range", self.id, self.last, self.at);
+            return Err(FormatError { object, reason });
+        }
         if events == 0 || self.first == Version::ZERO || self.first.plus(events - 1) != self.last {
             let reason =
                 format!("commit {}: {events} events are not {}..={}", self.id, self.first, self.last);
@@ -46,6 +52,11 @@ impl Commit {
         }
         Ok(())
     }
+}
+
+/// A time as it is stored; `None` where milliseconds cannot say it, in the last of the year 9999.
+pub(crate) fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at.as_millisecond()).ok()
 }
 
 /// Checks that `commits` are whole and follow one another without a gap.

@@ -284,6 +284,40 @@ mod tests {
     }
 
     #[test]
+    fn a_number_in_meta_stays_the_same_however_often_a_head_is_written() {
+        let golden = String::from_utf8(golden::read("head.json")).expect("UTF-8");
+        for number in
+            ["123456789012345678901234567890123456789012345678901234567890", "0.1234567890123456789e-7"]
+        {
+            let text = golden.replace(r#""r-1""#, number);
+            let once = Head::decode(text.as_bytes()).expect("decodes").encode().expect("encodes");
+            let twice = Head::decode(&once).expect("decodes").encode().expect("encodes");
+            assert_eq!(once, twice);
+        }
+    }
+
+    #[test]
+    fn a_version_or_a_time_out_of_range_is_refused() {
+        let golden = String::from_utf8(golden::read("head.json")).expect("UTF-8");
+        let at = |last: u64| {
+            golden
+                .replace(r#""first":1,"last":15"#, &format!(r#""first":1,"last":{}"#, last - 2))
+                .replace(r#""first":16,"last":17"#, &format!(r#""first":{},"last":{last}"#, last - 1))
+                .replace(r#""version":17"#, &format!(r#""version":{last}"#))
+                .replace(r#""newest_write":16"#, &format!(r#""newest_write":{}"#, last - 1))
+        };
+        assert!(Head::decode(at(limits::VERSION).as_bytes()).is_ok());
+        for last in [limits::VERSION + 1, u64::MAX] {
+            let error = Head::decode(at(last).as_bytes()).expect_err("nothing could follow").to_string();
+            assert!(error.contains("out of range"), "{error}");
+        }
+        let late = golden.replace("2026-11-21T19:30:00.123Z", "9999-12-30T22:00:00.999999999Z");
+        let error =
+            Head::decode(late.as_bytes()).expect_err("a time that milliseconds can't say").to_string();
+        assert!(error.contains("out of range"), "{error}");
+    }
+
+    #[test]
     fn a_head_that_contradicts_itself_is_refused() {
         let golden = String::from_utf8(golden::read("head.json")).expect("UTF-8");
         for (right, wrong) in [

@@ -19,10 +19,11 @@ pub fn head(stream: &StreamId) -> String {
     format!("{HEADS}{}/{}", stream.kind(), encode_segment(stream.id()))
 }
 
-/// The stream whose head stands at `key`; `None` where the key is no head's.
+/// The stream whose head stands at `key`; `None` where the key is no head's. A name encoded in another way is none: one
+/// stream has one head.
 pub fn stream_of_head(key: &str) -> Option<StreamId> {
     let (kind, id) = key.strip_prefix(HEADS)?.split_once('/')?;
-    StreamId::new(kind, &decode_segment(id)?).ok()
+    StreamId::new(kind, &decode_segment(id)?).ok().filter(|stream| head(stream) == key)
 }
 
 /// `pages/{kind}/{id}/{first:020}`: in version order where keys are in order.
@@ -35,10 +36,10 @@ pub fn view(projection: &str, key: &str) -> String {
     format!("{VIEWS}{}/{}", encode_segment(projection), encode_segment(key))
 }
 
-/// The view key that stands at an S3 key of `projection`; `None` where the key is no view's.
+/// The view key that stands at an S3 key of `projection`; `None` where the key is no view's, or encoded in another way.
 pub fn view_key(projection: &str, key: &str) -> Option<String> {
     let rest = key.strip_prefix(VIEWS)?.strip_prefix(&encode_segment(projection))?;
-    decode_segment(rest.strip_prefix('/')?)
+    decode_segment(rest.strip_prefix('/')?).filter(|decoded| view(projection, decoded) == key)
 }
 
 /// `quarantine/{stream}/{shard}/{sequence}`, where `stream` is the Kinesis stream's name.
@@ -59,5 +60,9 @@ mod tests {
         assert_eq!(view("balance", "a/1"), "views/balance/a%2F1");
         assert_eq!(view_key("balance", "views/balance/a%2F1").as_deref(), Some("a/1"));
         assert_eq!(stream_of_head("views/balance/1"), None);
+        for other in ["heads/account/a%20b%2f%c3%bc", "heads/account/%34%32", "heads/account/a b"] {
+            assert_eq!(stream_of_head(other), None, "{other} is another key of the same name");
+        }
+        assert_eq!(view_key("balance", "views/balance/a%2f1"), None);
     }
 }

@@ -221,3 +221,17 @@ async fn a_head_that_was_deleted_is_corruption_and_no_new_stream() {
     assert!(matches!(answer, Err(ExecuteError::Store(StoreError::Corrupt { .. }))), "{answer:?}");
     assert!(world.objects.all("").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_time_is_stored_in_milliseconds_or_refused() {
+    let world = World::new(1);
+    let process = Process::new(&world);
+    let at = |text: &str| Options { at: Some(text.parse().expect("a time")), ..Options::default() };
+    let executed = process.try_run("a", Command::Add(1), at("2026-11-21T19:30:00.123456789Z")).await;
+    let commit = executed.expect("executed").commit.expect("a commit");
+    assert_eq!(commit.at.to_string(), "2026-11-21T19:30:00.123Z");
+    let refused = process.try_run("a", Command::Add(1), at("9999-12-30T22:00:00.999999999Z")).await;
+    let error = refused.expect_err("no archive could hold it");
+    assert!(matches!(error, ExecuteError::Store(StoreError::Invalid { field: "at", .. })), "{error}");
+    assert_eq!(process.sum("a").await, (1, 1), "and the next command finds nothing of it");
+}

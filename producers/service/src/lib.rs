@@ -6,7 +6,7 @@
 //!    error is a [`Problem`].
 //! 4. [`run()`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it.
 //!
-//! Inside a handler: [`Json`] takes bodies apart, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
+//! Inside a handler: [`PathId`] takes paths apart, [`Json`] bodies, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
 //! [`Written`] gives the answer its own.
 
 mod body;
@@ -15,6 +15,7 @@ mod document;
 mod events;
 mod headers;
 mod layers;
+mod path;
 mod problem;
 mod run;
 mod start;
@@ -24,6 +25,7 @@ pub use self::{
     config::{Config, ConfigError, Listen, variable},
     headers::{CommandHeaders, CommandParameters, KnownVersion, SessionToken, Written},
     layers::{BODY_BYTES, IN_FLIGHT, PATIENCE, app},
+    path::PathId,
     problem::Problem,
     run::{RunError, run, run_with_events},
     start::{BoxError, start},

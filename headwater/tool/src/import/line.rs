@@ -109,7 +109,8 @@ pub fn parse(number: u64, text: &[u8]) -> Result<Line, BadLine> {
         bad("at", format!("{rule} {:?}", clip(&written.at)))
     })?;
     // Stored times have milliseconds, everywhere.
-    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    let at = Timestamp::from_millisecond(at.as_millisecond())
+        .map_err(|_| bad("at", format!("must be a time in milliseconds, is {at}")))?;
     if written.events.is_empty() || written.events.len() > limits::COMMIT_EVENTS {
         let rule = format!("must be 1 to {}, are {}", limits::COMMIT_EVENTS, written.events.len());
         return Err(bad("events", rule));
