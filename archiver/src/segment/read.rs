@@ -33,7 +33,7 @@ const FOOTER_BYTES: u32 = 4 << 20;
 /// A segment whose footer was read; its columns are decoded when they are asked for.
 pub struct Segment {
     bytes: Arc<Bytes>,
-    metadata: ParquetMetaData,
+    metadata: Arc<ParquetMetaData>,
     footer: Footer,
 }
 
@@ -65,15 +65,15 @@ impl Segment {
                 return Err(SegmentError::new("its columns are not a segment's"));
             }
             // Each group by itself: numbers that cancel out must not pass for a sum.
-            let rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
-            let counted = rows.fold(Some(0_u64), |sum, rows| sum?.checked_add(rows?));
+            let mut rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
+            let counted = rows.try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
             if counted != Some(footer.rows) || footer.rows > MOST_ROWS as u64 {
                 return Err(SegmentError::new(format_args!(
                     "{} rows, of which {counted:?} stand",
                     footer.rows
                 )));
             }
-            Ok(Self { bytes: Arc::new(bytes), metadata, footer })
+            Ok(Self { bytes: Arc::new(bytes), metadata: Arc::new(metadata), footer })
         })
     }
 

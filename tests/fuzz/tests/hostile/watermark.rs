@@ -1,0 +1,39 @@
+//! The watermark: read by writers and by archivers, cold and warm. It allows to do less, and never makes anything fail.
+
+use std::time::Duration;
+
+use bank::{Account, AccountCommand};
+use headwater::{
+    Options,
+    format::{key, watermark::Watermark},
+    memory::World,
+};
+
+use crate::{
+    seeds::bank,
+    world::{SHARD, archiver, arrival, replay, run},
+};
+
+pub(crate) fn holds(document: &[u8]) {
+    if let Ok(mark) = Watermark::decode(document) {
+        let written = mark.encode().expect("what was read can be written");
+        assert_eq!(Watermark::decode(&written), Ok(mark), "it comes back as it was");
+    }
+    run(async {
+        let world = World::new(1);
+        world.objects.insert(key::WATERMARK, document.to_vec());
+        let store = bank(&world).await;
+        let (bucket, archiver) = archiver(&world);
+        let records = world.log.records();
+        for (number, record) in records.iter().enumerate() {
+            let record = arrival(number as u64 + 1, &record.data);
+            archiver.archive(SHARD, &[record]).await.expect("archives");
+            // Long enough for the watermark to be read again, by the store as well.
+            tokio::time::sleep(Duration::from_secs(90)).await;
+        }
+        let found = replay(&world, &bucket).await.expect("replays");
+        assert_eq!(found.len(), records.len());
+        let close = AccountCommand::Withdraw { amount: 1.try_into().expect("an amount"), reference: None };
+        store.execute::<Account>("42", close, Options::default()).await.expect("executes");
+    });
+}
