@@ -33,8 +33,9 @@ use crate::{
 const SETTLED: Duration = Duration::from_mins(1);
 
 /// Lets everything come to rest: a stream that was left one behind is written once more, so that it is published (H6), and
-/// the functions work off what there is. All other streams are left as they are, and must be whole in every copy.
-pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mapping>]) {
+/// the functions work off what there is. `closing` writes all streams once more, so that who was not told of something is
+/// told of what came after it; else all others are left as they are, and must be whole in every copy.
+pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mapping>], closing: bool) {
     sleep(SETTLED).await;
     desk.restart();
     world.mend();
@@ -42,8 +43,8 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
         mapping.renew();
     }
     let writer = Writer::start(world);
-    let behind = world.watch().behind();
-    for stream in behind {
+    let left = world.watch().streams(|delivered| closing || !delivered);
+    for stream in left {
         let options = Options { on_conflict: OnConflict::Retry, ..Options::default() };
         let last = writer.store.execute::<Ledger>(stream.id(), Order::Book(vec![1]), options).await;
         if let Err(error) = last {

@@ -56,7 +56,8 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         streams: dice.usize(1..=4),
         long: dice.u8(..4) == 0,
     };
-    let mappings = Function::ALL.map(|function| Mapping::new(world, function));
+    let closing = dice.bool();
+    let mappings = Function::ALL.map(|function| Mapping::new(world, function, closing && dice.bool()));
     for mapping in &mappings {
         tokio::spawn(Arc::clone(mapping).run());
     }
@@ -72,7 +73,7 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
     for task in trouble {
         task.abort();
     }
-    end::rest(world, &desk, &mappings).await;
+    end::rest(world, &desk, &mappings, closing).await;
     end::check(world, &desk).await;
 }
 

@@ -110,10 +110,11 @@ impl Watch {
         findings
     }
 
-    /// The streams whose newest write has not arrived: whoever made it is gone, and nobody came by since.
-    pub(crate) fn behind(&self) -> Vec<StreamId> {
-        let behind = |seen: &Seen| !invariants::delivered(&seen.history, &seen.published).is_empty();
-        let streams = self.streams.iter().filter(|(_, seen)| behind(seen));
+    /// The streams that are wanted, asked whether all of a stream has arrived: where it has not, whoever made its newest
+    /// write is gone, and nobody came by since.
+    pub(crate) fn streams(&self, wanted: impl Fn(bool) -> bool) -> Vec<StreamId> {
+        let delivered = |seen: &Seen| invariants::delivered(&seen.history, &seen.published).is_empty();
+        let streams = self.streams.iter().filter(|(_, seen)| wanted(delivered(seen)));
         streams.map(|(stream, _)| stream.clone()).collect()
     }
 

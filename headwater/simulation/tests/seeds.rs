@@ -9,9 +9,10 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 const SEEDS: u64 = 500;
 
 /// Faults of which each must have struck in the seeds of a build, or they prove less than they seem to.
-const STRUCK: [&str; 13] = [
+const STRUCK: [&str; 14] = [
     "answer lost",
     "batches again",
+    "batches discarded",
     "batches given up",
     "calls repeated",
     "comes late",
