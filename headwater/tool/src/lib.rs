@@ -6,6 +6,9 @@
 //! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`];
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next, and gives the exit code.
+//!
+//! [`up`], [`demo`] and [`soak`] bring their own store along: [`cluster`] starts everything on this machine, [`drive`] sends
+//! commands to it, and [`check`] looks at what then stands.
 
 pub mod check;
 pub mod cluster;

@@ -113,3 +113,41 @@ fn ledger(histories: &BTreeMap<StreamId, History>, driven: &Driven) -> BTreeMap<
     }
     ledger
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater::{
+        Version,
+        format::{
+            commit::{Commit, Meta},
+            head::Head,
+        },
+    };
+
+    use super::*;
+
+    fn history(stream: &StreamId, id: &str) -> History {
+        let commit = Commit {
+            id: id.parse().expect("an id"),
+            first: Version::new(1),
+            last: Version::new(1),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            events: Vec::new(),
+            meta: Meta::new(),
+        };
+        History { head: Head::new(stream.clone()), commits: vec![Arc::new(commit)] }
+    }
+
+    #[test]
+    fn a_doubtful_command_counts_where_it_stands() {
+        let [one, two]: [StreamId; 2] =
+            ["account/1", "account/2"].map(|name| name.parse().expect("a stream"));
+        let mut driven = Driven::new().expect("nothing yet");
+        driven.ledger.extend([(one.clone(), 10), (two.clone(), 10)]);
+        let key: CommitId = "key".parse().expect("an id");
+        driven.doubtful.extend([(one.clone(), key.clone(), -3), (two.clone(), key, -3)]);
+        let histories =
+            BTreeMap::from([(one.clone(), history(&one, "key")), (two.clone(), history(&two, "another"))]);
+        assert_eq!(ledger(&histories, &driven), BTreeMap::from([(one, 7), (two, 10)]));
+    }
+}
