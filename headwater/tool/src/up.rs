@@ -63,7 +63,7 @@ async fn up(args: Args) -> Result<(), UpError> {
 }
 
 /// Ctrl-C, or what a supervisor sends.
-async fn stopped() -> std::io::Result<()> {
+pub(crate) async fn stopped() -> std::io::Result<()> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         ended = tokio::signal::ctrl_c() => ended,

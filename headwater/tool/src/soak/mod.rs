@@ -43,6 +43,7 @@ use crate::{
     cluster::{Cluster, ClusterError, FAILURES, Options, STREAM},
     drive::{Clients, DriveError, Driven, Plan},
     output::complain,
+    up::stopped,
 };
 
 /// How long views and archive may take to catch up.
@@ -116,6 +117,12 @@ pub enum SoakError {
     /// A Lambda did not catch up.
     #[error("views and archive have not caught up after {CATCH_UP:?}: see the messages above")]
     Behind,
+    /// Somebody stopped it.
+    #[error("stopped before the time was over: nothing was checked")]
+    Stopped,
+    /// Nobody could stop it.
+    #[error("Ctrl-C cannot be listened for: {0}")]
+    Signal(std::io::Error),
     /// A promise was not kept, or memory grows.
     #[error("not all held: the figures say what; run again with the same --seed")]
     Broken,
@@ -157,7 +164,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         clients: args.clients as usize,
         data: args.data,
     };
-    let figures = soak(&plan, &spinner()).await?;
+    let bar = spinner();
+    // Left at once, the cluster takes its processes along.
+    let figures = tokio::select! {
+        figures = soak(&plan, &bar) => figures?,
+        told = stopped() => return Err(told.map_or_else(SoakError::Signal, |()| SoakError::Stopped).into()),
+    };
     let mut output = Output::stdout(args.json);
     output.line(&figures)?;
     output.flush()?;
