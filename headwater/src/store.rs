@@ -41,7 +41,8 @@ pub enum OnConflict {
     Retry,
     /// Answer [`StoreError::Conflict`].
     Abandon,
-    /// Put the same events on top, if [`Aggregate::merge`] says that they stay right; else as `Abandon`.
+    /// Put the same events on top, if [`Aggregate::merge`] says that they stay right; else as `Abandon`. What the state that
+    /// the caller expected refuses is decided on the newest one.
     Merge,
 }
 

@@ -4,7 +4,7 @@
 //! what people do. Each call is an [`Operation`] of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +27,10 @@ use crate::{
     report::{Finding, Promise},
     world::{World, lock},
 };
+
+/// Commands that a client may ask for again although they were answered: few enough that theirs are among the newest
+/// hundred commits (H8).
+const REMEMBERED: usize = 5;
 
 /// A process that takes commands: of the old version of the domain, or of the new one.
 pub(crate) struct Writer {
@@ -170,12 +174,27 @@ pub(crate) struct Habits {
 /// A client's session, from its first call to its last.
 pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
     let world = Arc::clone(&desk.world);
+    let mut asked: VecDeque<Command> = VecDeque::new();
     for call in 0..habits.calls {
         sleep(world.time(habits.pause)).await;
+        if !asked.is_empty() && world.draw(|dice| dice.u8(0..6)) == 0 {
+            world.count("asked again");
+            let again = world.draw(|dice| dice.usize(0..asked.len()));
+            command(&desk, &asked[again]).await;
+            continue;
+        }
         let ledger = world.draw(|dice| dice.usize(0..habits.streams)).to_string();
         let Ok(stream) = StreamId::new("ledger", &ledger) else { return };
         match world.draw(|dice| dice.u8(0..10)) {
-            0..6 => command(&desk, &stream, &format!("c{name}-{call}"), habits.long).await,
+            0..6 => {
+                let id = format!("c{name}-{call}");
+                let order = order(&world, habits.long);
+                let Some(options) = options(&desk, &stream, &id) else { return };
+                let wish = Command { stream, id, order, options };
+                command(&desk, &wish).await;
+                asked.push_front(wish);
+                asked.truncate(REMEMBERED);
+            }
             6 => append(&desk, &stream, &format!("c{name}-{call}")).await,
             7 | 8 => load(&desk, &stream).await,
             _ => query(&desk, &stream).await,
@@ -183,11 +202,17 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
     }
 }
 
+/// What a client wants.
+struct Command {
+    stream: StreamId,
+    id: String,
+    order: Order,
+    options: Options,
+}
+
 /// Commands, and again while nothing is known, most of the time.
-async fn command(desk: &Desk, stream: &StreamId, id: &str, long: bool) {
+async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) {
     let world = &desk.world;
-    let order = order(world, long);
-    let Some(options) = options(desk, stream, id) else { return };
     let commit = options.commit_id.clone();
     loop {
         let (writer, calling) = (desk.any(), desk.call(stream));
@@ -195,7 +220,7 @@ async fn command(desk: &Desk, stream: &StreamId, id: &str, long: bool) {
         let told = tokio::select! {
             biased;
             () = writer.process.life.ended() => Told::Unknown,
-            told = execute(&writer, stream, &order, options.clone()) => told,
+            told = execute(&writer, stream, order, options.clone()) => told,
         };
         let again = told == Told::Unknown || (told == Told::Nothing && world.draw(fastrand::Rng::bool));
         desk.end(calling, commit.clone(), told);

@@ -65,6 +65,9 @@ impl World {
     /// A new world.
     pub(crate) fn new(seed: u64, weather: Weather) -> Arc<Self> {
         let clock = Arc::new(ManualClock::following_tokio());
+        let mut dice = Rng::with_seed(seed);
+        // A day ends early in the run: segments carry dates.
+        clock.advance(Duration::from_secs(dice.u64(24 * 3600 - 180..24 * 3600)));
         Arc::new(Self {
             store: Arc::new(MemoryObjects::new(clock.clone())),
             archive: Arc::new(MemoryObjects::new(clock.clone())),
@@ -74,7 +77,7 @@ impl World {
             weather,
             calm: AtomicBool::new(false),
             mended: AtomicBool::new(false),
-            dice: Mutex::new(Rng::with_seed(seed)),
+            dice: Mutex::new(dice),
             trace: Mutex::new(Trace::new()),
             watch: Mutex::default(),
             findings: Mutex::default(),

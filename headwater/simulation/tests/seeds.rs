@@ -45,6 +45,22 @@ fn no_seed_breaks_a_promise() {
     }
 }
 
+/// Seeds that broke a promise once, and what was wrong.
+const FOUND: [(u64, &str); 4] = [
+    (37, "a merge refused by the state that its caller expected, although the newest state allowed it"),
+    (75, "the same"),
+    (125, "the same"),
+    (154, "the same"),
+];
+
+#[test]
+fn what_was_once_found_stays_mended() {
+    for (seed, found) in FOUND {
+        let report = simulation::run(seed).expect("the seed runs");
+        assert_eq!(report.findings, [], "seed {seed} once found: {found}");
+    }
+}
+
 #[test]
 fn a_seed_is_one_run_byte_for_byte() {
     for seed in 0..20 {

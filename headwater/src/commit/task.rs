@@ -225,13 +225,18 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
             .take_if(|decided| !decided.committed || self.call.options.on_conflict != OnConflict::Merge);
         let newest = draft.version();
         let mut state = Self::state_at(draft, reader, newest).await?;
-        let on = self.basis(newest)?;
+        let mut on = self.basis(newest)?;
         let decided = if let Some(decided) = self.decided.take() {
             decided
         } else {
+            let decide = |basis: &A| load::guard(&self.call.stream, || basis.decide(&self.command));
             let older = if on < newest { Some(Self::state_at(draft, reader, on).await?) } else { None };
-            let basis = older.as_ref().unwrap_or(&state);
-            match load::guard(&self.call.stream, || basis.decide(&self.command))? {
+            let mut decided = decide(older.as_ref().unwrap_or(&state))?;
+            if decided.is_err() && on < newest {
+                // What an older state refuses, the newest may allow: only its no is an answer.
+                (on, decided) = (newest, decide(&state)?);
+            }
+            match decided {
                 Ok(events) => Decided { on, committed: on <= draft.base.head.version, events },
                 Err(rejection) => {
                     self.end = Some(Err(rejection));

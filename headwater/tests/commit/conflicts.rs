@@ -99,6 +99,23 @@ async fn what_was_decided_on_a_draft_that_lost_is_decided_again_and_not_merged()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_older_state_refuses_is_asked_of_the_newest_before_it_is_refused() {
+    let world = World::new(34);
+    let process = Process::new(&world);
+    process.run("a", Command::Add(50)).await;
+    process.run("a", Command::Add(-50)).await;
+    let merge = || options(Expected::Exact(Version::new(1)), OnConflict::Merge);
+    let up_to = |most| Command::AddUpTo { add: 10, most };
+    let done = process.try_run("a", up_to(20), merge()).await.expect("the newest state allows it");
+    assert_eq!((done.state.sum, done.token.version), (10, Version::new(3)));
+    let refused = process.try_run("a", up_to(15), merge()).await;
+    assert!(
+        matches!(refused, Err(ExecuteError::Rejected(rejection)) if rejection.sum == 10),
+        "the newest sum"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn merge_puts_the_same_events_on_top_if_the_aggregate_agrees() {
     let world = World::new(24);
     let merge = |version| options(Expected::Exact(Version::new(version)), OnConflict::Merge);
