@@ -6,10 +6,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use headwater::{
-    StreamId,
-    format::{commit::Commit, head::Head, key, page::Page, record::Record},
+    StreamId, Version,
+    format::{commit::Commit, head::Head, key, page::Page, record::Record, view::View},
     invariants::{self, History, Published, Violation},
 };
+
+use serde_json::Value;
 
 use crate::{
     ledger::Ledger,
@@ -21,6 +23,8 @@ use crate::{
 pub(crate) struct Watch {
     streams: BTreeMap<StreamId, Seen>,
     pages: BTreeMap<String, Page>,
+    /// How far each view has applied its streams.
+    views: BTreeMap<String, BTreeMap<StreamId, Version>>,
     /// Commits of derived streams as they first arrived.
     derived: BTreeMap<StreamId, Published>,
 }
@@ -42,10 +46,18 @@ impl Watch {
                 self.pages.insert(at.to_owned(), page);
                 Vec::new()
             })
+        } else if at.starts_with(key::VIEWS) {
+            View::<Value>::decode(body).map_err(|error| error.to_string()).map(|view| self.view(at, view))
         } else {
             Ok(Vec::new())
         };
         broken.unwrap_or_else(|found| vec![Finding::new(Promise::Format, at, found)])
+    }
+
+    /// Takes in a view.
+    fn view(&mut self, at: &str, view: View<Value>) -> Vec<Finding> {
+        let before = self.views.insert(at.to_owned(), view.applied.clone()).unwrap_or_default();
+        invariants::only_forward(at, &before, &view.applied).into_iter().map(Finding::from).collect()
     }
 
     /// Takes in a head, together with the pages that it names.

@@ -80,6 +80,25 @@ pub fn archived_once(
     violations
 }
 
+/// H11, as time goes on: how far each stream is applied in the view at `view` never falls.
+pub fn only_forward(
+    view: &str,
+    before: &BTreeMap<StreamId, Version>,
+    after: &BTreeMap<StreamId, Version>,
+) -> Vec<Violation> {
+    let fell =
+        |(stream, version): &(&StreamId, &Version)| after.get(*stream).is_none_or(|now| now < *version);
+    let found = |(stream, version): (&StreamId, &Version)| {
+        let now = after.get(stream).copied().unwrap_or_default();
+        Violation::new(
+            Invariant::H11,
+            view,
+            format!("{stream} was applied through {version}, and is through {now}"),
+        )
+    };
+    before.iter().filter(fell).map(found).collect()
+}
+
 /// H11: the state that stands is the one that each applied commit makes, once and in order; and nothing is missing.
 pub fn applied_once(histories: &BTreeMap<StreamId, History>, views: &[ViewState]) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -157,6 +176,20 @@ pub(super) mod tests {
         assert_eq!(all_or_nothing(&histories, [(&stream, &whole.commits[0])]), []);
         let torn = Arc::new(Commit { last: Version::new(3), ..(*whole.commits[1]).clone() });
         assert_eq!(all_or_nothing(&histories, [(&stream, &torn)])[0].invariant, Invariant::H2);
+    }
+
+    #[test]
+    fn a_view_that_falls_back_is_found() {
+        let applied = |versions: &[(&str, u64)]| -> BTreeMap<StreamId, Version> {
+            let named = versions.iter();
+            named
+                .map(|(id, at)| (StreamId::new("account", id).expect("a stream"), Version::new(*at)))
+                .collect()
+        };
+        let before = applied(&[("1", 4), ("2", 7)]);
+        assert_eq!(only_forward("v", &before, &applied(&[("1", 4), ("2", 8), ("3", 1)])), []);
+        assert_eq!(only_forward("v", &before, &applied(&[("1", 3), ("2", 7)])).len(), 1);
+        assert_eq!(only_forward("v", &before, &applied(&[("1", 4)]))[0].invariant, Invariant::H11);
     }
 
     #[test]

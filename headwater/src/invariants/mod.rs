@@ -12,7 +12,7 @@
 //! | H7 | own writes | [`own_writes`] |
 //! | H8 | once | [`once`] |
 //! | H10 | archived once | [`archived_once`] |
-//! | H11 | applied once | [`applied_once`] |
+//! | H11 | applied once | [`applied_once`], [`only_forward`] |
 //!
 //! A predicate returns every violation that it finds, and none where the promise is kept.
 
@@ -24,7 +24,7 @@ use std::fmt;
 
 pub use self::{
     callers::{Answer, Observation, once, own_writes},
-    copies::{ViewState, all_or_nothing, applied_once, archived_once},
+    copies::{ViewState, all_or_nothing, applied_once, archived_once, only_forward},
     streams::{History, Published, delivered, facts_only, one_behind, one_history, only_grown, order},
 };
 
