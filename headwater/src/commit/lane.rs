@@ -145,15 +145,15 @@ impl Inner {
             let (decided, later) = self.decide(tasks, &mut draft).await;
             if draft.commits.is_empty() && !draft.fresh {
                 // Nothing proves yet that these answers stand on the newest state.
-                tasks = reunite(decided, later);
                 match self.read(stream, Some(&draft.base)).await {
                     Ok(known) => newest = Some(known),
-                    Err(error) => return fail(tasks, &error),
+                    Err(error) => return give_up(&draft.base, decided, later, &error),
                 }
+                tasks = reunite(decided, later);
                 continue;
             }
             if let Err(error) = self.help(&draft, &decided, deadline).await {
-                return fail(reunite(decided, later), &error);
+                return give_up(&draft.base, decided, later, &error);
             }
             tasks = if draft.commits.is_empty() {
                 answer(decided, Publication::Published);
@@ -179,7 +179,7 @@ impl Inner {
                     }
                     Swap::Refused(error) => {
                         self.cache.forget(stream);
-                        return fail(reunite(decided, later), &error);
+                        return give_up(&draft.base, decided, later, &error);
                     }
                 }
             };
@@ -231,8 +231,10 @@ impl Inner {
                     "the stream's newest commit could not be published in time".to_owned(),
                 )
             };
-            let published =
-                timeout_at(deadline, self.publisher.publish(stream, record)).await.map_err(late)?;
+            // An answer about what stands waits no longer than that of a commit.
+            let soon = Instant::now() + self.patience;
+            let until = if draft.commits.is_empty() { deadline.min(soon) } else { deadline };
+            let published = timeout_at(until, self.publisher.publish(stream, record)).await.map_err(late)?;
             published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         if let Some(etag) = &base.etag {
@@ -347,6 +349,19 @@ fn fail(tasks: Vec<Box<dyn Task>>, error: &StoreError) {
     for task in tasks {
         task.answer(Err(error.clone()));
     }
+}
+
+/// Ends a round that could not be: of its tasks only those failed whose commits do not stand already in its base.
+fn give_up(base: &Known, decided: Vec<Decided>, later: Vec<Box<dyn Task>>, error: &StoreError) {
+    for (task, decision) in decided {
+        let end = match decision {
+            Ok(Decision::Repeat(first)) if first < base.head.newest_write => Ok(Publication::Published),
+            Ok(Decision::Repeat(first)) if first <= base.head.version => Ok(Publication::Pending),
+            _ => Err(error.clone()),
+        };
+        task.answer(end);
+    }
+    fail(later, error);
 }
 
 /// Answers a round whose swap has no known end: what it would have committed may stand, or may yet.
