@@ -29,12 +29,13 @@ pub struct MemoryObjects {
     bucket: Mutex<Bucket>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Bucket {
     objects: BTreeMap<String, Object>,
     writes: u64,
 }
 
+#[derive(Clone)]
 struct Object {
     body: Bytes,
     etag: ETag,
@@ -45,6 +46,12 @@ impl MemoryObjects {
     /// An empty bucket with this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, bucket: Mutex::default() }
+    }
+
+    /// Another bucket with the same objects: from here on each goes its own way.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { clock: Arc::clone(&self.clock), bucket: Mutex::new(lock(&self.bucket).clone()) }
     }
 
     /// What stands under `prefix`, in the order of the keys: for looking behind the port.

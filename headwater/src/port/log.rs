@@ -61,7 +61,7 @@ impl fmt::Display for Sequence {
 }
 
 /// One record to put.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The partition key: records of one key stay in order.
     pub key: String,

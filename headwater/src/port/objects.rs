@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub struct ETag(pub String);
 
 /// When a write may happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Precondition {
     /// Only where no object stands: `If-None-Match: *`.
     Absent,
@@ -18,7 +18,7 @@ pub enum Precondition {
 }
 
 /// The answer to a read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Got {
     /// No object stands there.
     Missing,
@@ -47,7 +47,7 @@ pub struct Listed {
 }
 
 /// Why an operation was not answered as hoped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ObjectError {
     /// 412, or 404 for an `If-Match`: another version stands there, perhaps our own, whose answer was lost.
     #[error("the precondition does not hold")]
