@@ -26,6 +26,7 @@
 
 mod client;
 mod end;
+pub mod explore;
 pub mod history;
 pub mod ledger;
 mod many;
