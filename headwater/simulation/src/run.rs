@@ -1,9 +1,18 @@
 //! One run: a world, its people, its weather, and what stands when all is calm.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use archiver::{
+    chain::ChainError,
+    replay::{Replay, Replayed},
+};
 use fastrand::Rng;
-use headwater::port::{Entry, Log, Shard};
+use futures::TryStreamExt;
+use headwater::{
+    StreamId, Version,
+    invariants::Invariant,
+    port::{Entry, Log, Shard},
+};
 use tokio::{
     runtime::Builder,
     task::{JoinHandle, JoinSet},
@@ -14,7 +23,8 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use crate::{
     client::{Desk, Habits, session},
     end,
-    mapping::{Function, Mapping},
+    mapping::{Function, Mapping, STREAM},
+    process::Process,
     report::{Finding, Promise, Report},
     weather::Weather,
     world::World,
@@ -85,6 +95,7 @@ fn trouble(world: &Arc<World>, desk: &Arc<Desk>) -> Vec<JoinHandle<()>> {
         tokio::spawn(clocks(Arc::clone(world), Arc::clone(desk))),
         tokio::spawn(strays(Arc::clone(world))),
         tokio::spawn(repair(Arc::clone(world))),
+        tokio::spawn(replays(Arc::clone(world))),
     ];
     if let Some(every) = weather.deaths {
         tasks.push(tokio::spawn(deaths(Arc::clone(world), Arc::clone(desk), every)));
@@ -129,6 +140,40 @@ async fn repair(world: Arc<World>) {
     sleep(world.time(Duration::from_mins(2))).await;
     world.note(format_args!("the projection is mended"));
     world.mend();
+}
+
+/// Somebody replays the archive while it grows, through the same weather: each commit once, in version order per stream.
+async fn replays(world: Arc<World>) {
+    loop {
+        sleep(world.time(Duration::from_mins(1))).await;
+        let process = Process::start(&world, "replayer");
+        let replay = Replay::new(Arc::clone(&process.archive), Arc::clone(&process.ports.entropy), STREAM);
+        let replayed = tokio::select! {
+            biased;
+            () = process.life.ended() => continue,
+            replayed = replay.commits().try_collect::<Vec<Replayed>>() => replayed,
+        };
+        match replayed {
+            Ok(commits) => {
+                world.count("replays");
+                let mut newest: HashMap<StreamId, Version> = HashMap::new();
+                for Replayed { archived, .. } in commits {
+                    let before =
+                        newest.insert(archived.stream.clone(), archived.commit.last).unwrap_or_default();
+                    if archived.commit.first <= before {
+                        let found = format!("{} was replayed behind {before}", archived.commit.first);
+                        world.find([Finding::new(
+                            Promise::Invariant(Invariant::H10),
+                            &archived.stream,
+                            found,
+                        )]);
+                    }
+                }
+            }
+            Err(ChainError::Unavailable { .. }) => {}
+            Err(error) => world.find([Finding::new(Promise::Format, "archive", error.to_string())]),
+        }
+    }
 }
 
 /// Shards are split and merged.

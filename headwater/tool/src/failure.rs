@@ -29,6 +29,9 @@ pub enum Failure {
     /// The store is not there, or does not let us in.
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    /// Somebody stopped it.
+    #[error("stopped before it was done: nothing was checked")]
+    Stopped,
     /// The import stopped.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -16,6 +16,7 @@ use crate::{
     check::{CheckError, Summary, check},
     cluster::{Cluster, ClusterError, Options},
     drive::{DriveError, Plan, drive},
+    up::stopped,
 };
 
 /// How long views and archive may take to catch up.
@@ -78,7 +79,11 @@ impl From<DemoError> for Failure {
 
 /// Runs the demo.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let summary = demo(&args).await?;
+    // Left at once, the cluster takes its processes along.
+    let summary = tokio::select! {
+        summary = demo(&args) => summary?,
+        told = stopped() => return Err(told.map_or_else(|error| Failure::Other(error.into()), |()| Failure::Stopped)),
+    };
     let mut output = Output::stdout(args.json);
     output.line(&summary)?;
     output.flush()?;

@@ -117,12 +117,6 @@ pub enum SoakError {
     /// A Lambda did not catch up.
     #[error("views and archive have not caught up after {CATCH_UP:?}: see the messages above")]
     Behind,
-    /// Somebody stopped it.
-    #[error("stopped before the time was over: nothing was checked")]
-    Stopped,
-    /// Nobody could stop it.
-    #[error("Ctrl-C cannot be listened for: {0}")]
-    Signal(std::io::Error),
     /// A promise was not kept, or memory grows.
     #[error("not all held: the figures say what; run again with the same --seed")]
     Broken,
@@ -168,7 +162,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // Left at once, the cluster takes its processes along.
     let figures = tokio::select! {
         figures = soak(&plan, &bar) => figures?,
-        told = stopped() => return Err(told.map_or_else(SoakError::Signal, |()| SoakError::Stopped).into()),
+        told = stopped() => return Err(told.map_or_else(|error| Failure::Other(error.into()), |()| Failure::Stopped)),
     };
     let mut output = Output::stdout(args.json);
     output.line(&figures)?;
