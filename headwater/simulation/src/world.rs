@@ -67,7 +67,7 @@ impl World {
         let clock = Arc::new(ManualClock::following_tokio());
         let mut dice = Rng::with_seed(seed);
         // A day ends early in the run: segments carry dates.
-        clock.advance(Duration::from_secs(dice.u64(24 * 3600 - 180..24 * 3600)));
+        clock.advance(Duration::from_secs(dice.u64(24 * 3600 - 60..24 * 3600)));
         Arc::new(Self {
             store: Arc::new(MemoryObjects::new(clock.clone())),
             archive: Arc::new(MemoryObjects::new(clock.clone())),
