@@ -47,7 +47,7 @@ impl Watch {
                 Vec::new()
             })
         } else if at.starts_with(key::VIEWS) {
-            View::<Value>::decode(body).map_err(|error| error.to_string()).map(|view| self.view(at, view))
+            View::<Value>::decode(body).map_err(|error| error.to_string()).map(|view| self.view(at, &view))
         } else {
             Ok(Vec::new())
         };
@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// Takes in a view.
-    fn view(&mut self, at: &str, view: View<Value>) -> Vec<Finding> {
+    fn view(&mut self, at: &str, view: &View<Value>) -> Vec<Finding> {
         let before = self.views.insert(at.to_owned(), view.applied.clone()).unwrap_or_default();
         invariants::only_forward(at, &before, &view.applied).into_iter().map(Finding::from).collect()
     }
