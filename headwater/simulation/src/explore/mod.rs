@@ -17,13 +17,13 @@
 //!
 //! # How
 //!
-//! 1. A [process](process) is a store in a runtime of its own, with its own paused clock, its own chance, and ports whose
-//!    every call waits at a [desk]. It runs until nothing is left to do. Its clock turns only when it waits for no answer,
+//! 1. A process (`process`) is a store in a runtime of its own, with its own paused clock, its own chance, and ports whose
+//!    every call waits at a `desk`. It runs until nothing is left to do. Its clock turns only when it waits for no answer,
 //!    or as a choice of its own.
-//! 2. So a process is a function of what it was given: callers, answers, time. The [table] keeps what it does for each such
+//! 2. So a process is a function of what it was given: callers, answers, time. The `table` keeps what it does for each such
 //!    history, found out by running it once, and minds that running it again shows the same.
-//! 3. A state is the [moment](standing) of the world, the history of each process, what is [in the air](search), and
-//!    what may still go wrong. Of the calls that wait, any may be the next ([choice]): states are compared in full, and one
+//! 3. A state is the moment (`standing`) of the world, the history of each process, what is in the air (`search`), and
+//!    what may still go wrong. Of the calls that wait, any may be the next (`choice`): states are compared in full, and one
 //!    that was reached before is not gone on from again.
 //!
 //! # Why that is every run
