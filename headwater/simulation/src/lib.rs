@@ -14,7 +14,7 @@
 //!  history    whether what was told could have been told by one store, one call after another
 //! ```
 //!
-//! Nothing in here waits for real time or asks for real chance, so a run is a function of its seed: [`run`] gives the same
+//! Nothing in here waits for real time or asks for real chance, so a run is a function of its seed: [`run()`] gives the same
 //! trace for the same seed, byte for byte.
 //!
 //! ```

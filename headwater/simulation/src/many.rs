@@ -17,7 +17,7 @@ use crate::{report::Report, run::run, world::lock};
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// As [`run()`].
 pub fn many(seeds: Range<u64>, each: impl FnMut(Report) -> ControlFlow<()> + Send) -> io::Result<()> {
     let next = AtomicU64::new(seeds.start);
     let stopped = AtomicBool::new(false);
