@@ -114,8 +114,8 @@ pub(crate) struct Mapping {
     world: Arc<World>,
     log: Arc<MemoryLog>,
     function: Function,
-    /// It begins with what arrives from some moment on, and discards a batch that fails three times: the function must
-    /// heal what it is not told of.
+    /// It begins with what arrives from some moment on, and discards a batch that fails: the function must heal what it is not
+    /// told of.
     careless: bool,
     idle: Mutex<Vec<Arc<Environment>>>,
     /// Shards whose end was reached.
@@ -181,7 +181,7 @@ impl Mapping {
 
     /// Hands out one shard from its beginning to its end.
     async fn pump(self: Arc<Self>, shard: String, from: Start) {
-        let (mut places, mut failures) = (vec![from], 0);
+        let mut places = vec![from];
         loop {
             let place = places.last().cloned().unwrap_or(Start::Oldest);
             let most =
@@ -207,10 +207,9 @@ impl Mapping {
                 });
             }
             let mut ended = self.invoke(Arc::clone(&batch)).await;
-            failures = if ended.is_ok() { 0 } else { failures + 1 };
-            if self.careless && failures == 3 {
+            if self.careless && ended.is_err() {
                 self.world.count("batches discarded");
-                (ended, failures) = (Ok(()), 0);
+                ended = Ok(());
             }
             match ended {
                 Ok(()) => {

@@ -15,11 +15,37 @@ use headwater::{
 
 use crate::{trace::digest, world::World};
 
+/// The services as a process reaches them before its own faults: every effect is traced and watched.
+pub(crate) struct Services {
+    pub(crate) store: Arc<dyn Objects>,
+    pub(crate) archive: Arc<dyn Objects>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) told: Arc<dyn Log>,
+}
+
+impl Services {
+    /// The services of a world.
+    pub(crate) fn of(world: &Arc<World>) -> Self {
+        let objects = |name, inner: &Arc<MemoryObjects>| -> Arc<dyn Objects> {
+            Arc::new(ObservedObjects { name, inner: Arc::clone(inner), world: Arc::clone(world) })
+        };
+        let log = |name, inner: &Arc<MemoryLog>| -> Arc<dyn Log> {
+            Arc::new(ObservedLog { name, inner: Arc::clone(inner), world: Arc::clone(world) })
+        };
+        Self {
+            store: objects("store", &world.store),
+            archive: objects("archive", &world.archive),
+            log: log("log", &world.log),
+            told: log("told", &world.told),
+        }
+    }
+}
+
 /// A bucket.
-pub(crate) struct ObservedObjects {
-    pub(crate) name: &'static str,
-    pub(crate) inner: Arc<MemoryObjects>,
-    pub(crate) world: Arc<World>,
+struct ObservedObjects {
+    name: &'static str,
+    inner: Arc<MemoryObjects>,
+    world: Arc<World>,
 }
 
 impl ObservedObjects {
@@ -68,10 +94,10 @@ impl Objects for ObservedObjects {
 }
 
 /// A stream.
-pub(crate) struct ObservedLog {
-    pub(crate) name: &'static str,
-    pub(crate) inner: Arc<MemoryLog>,
-    pub(crate) world: Arc<World>,
+struct ObservedLog {
+    name: &'static str,
+    inner: Arc<MemoryLog>,
+    world: Arc<World>,
 }
 
 #[async_trait]

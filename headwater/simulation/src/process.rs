@@ -20,7 +20,7 @@ use headwater::{
 use jiff::SignedDuration;
 use tokio::{sync::Notify, time::sleep};
 
-use crate::world::{Services, World};
+use crate::{observed::Services, world::World};
 
 /// The longest that a slow call takes, there or back: longer than a caller has patience.
 const SLOW: Duration = Duration::from_secs(12);
@@ -85,7 +85,7 @@ impl Process {
             headwater::port::Clock::now(&*world.clock).duration_since(headwater::port::Clock::now(&*clock));
         clock.shift(elapsed);
         let entropy = Arc::new(SeededEntropy::new(world.draw(|dice| dice.u64(..))));
-        let Services { store, archive, log, told } = world.services();
+        let Services { store, archive, log, told } = Services::of(world);
         let gate = Gate { world: Arc::clone(world), name: name.clone(), life: Arc::clone(&life) };
         let process = Self {
             ports: Ports { objects: gate.objects(store), log: gate.log(log), clock: clock.clone(), entropy },

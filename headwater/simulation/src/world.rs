@@ -13,17 +13,11 @@ use std::{
 use fastrand::Rng;
 use headwater::{
     memory::{ManualClock, MemoryLog, MemoryObjects, SeededEntropy},
-    port::{Log, Objects, Ports},
+    port::Ports,
 };
 use tokio::sync::Notify;
 
-use crate::{
-    observed::{ObservedLog, ObservedObjects},
-    report::Finding,
-    trace::Trace,
-    watch::Watch,
-    weather::Weather,
-};
+use crate::{report::Finding, trace::Trace, watch::Watch, weather::Weather};
 
 /// Shards of the stream at first.
 const SHARDS: usize = 2;
@@ -53,14 +47,6 @@ pub(crate) struct World {
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// The services as a process reaches them before its own faults: every effect is traced and watched.
-pub(crate) struct Services {
-    pub(crate) store: Arc<dyn Objects>,
-    pub(crate) archive: Arc<dyn Objects>,
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) told: Arc<dyn Log>,
-}
-
 impl World {
     /// A new world.
     pub(crate) fn new(seed: u64, weather: Weather) -> Arc<Self> {
@@ -85,21 +71,6 @@ impl World {
             processes: AtomicU32::new(0),
             counts: Mutex::default(),
         })
-    }
-
-    /// The services with their effects observed.
-    pub(crate) fn services(self: &Arc<Self>) -> Services {
-        let objects = |name, inner| -> Arc<dyn Objects> {
-            Arc::new(ObservedObjects { name, inner, world: Arc::clone(self) })
-        };
-        let log =
-            |name, inner| -> Arc<dyn Log> { Arc::new(ObservedLog { name, inner, world: Arc::clone(self) }) };
-        Services {
-            store: objects("store", Arc::clone(&self.store)),
-            archive: objects("archive", Arc::clone(&self.archive)),
-            log: log("log", Arc::clone(&self.log)),
-            told: log("told", Arc::clone(&self.told)),
-        }
     }
 
     /// Ports without faults, for whoever looks at the end.

@@ -3,7 +3,7 @@
 //! A failure is one line on stderr that names the next step. A reader that has gone (`| head`) is no failure to anybody:
 //! the command ends quietly and with success.
 
-use std::{io, process::ExitCode};
+use std::io;
 
 use archiver::chain::ChainError;
 use headwater::{
@@ -11,7 +11,7 @@ use headwater::{
     port::{LogError, ObjectError},
 };
 
-use crate::{import::ImportError, target::Unreachable};
+use crate::target::Unreachable;
 
 /// What the help says of exit codes.
 pub const EXIT_CODES: &str =
@@ -32,9 +32,6 @@ pub enum Failure {
     /// Somebody stopped it.
     #[error("stopped before it was done: nothing was checked")]
     Stopped,
-    /// The import stopped.
-    #[error(transparent)]
-    Import(#[from] ImportError),
     /// The stream that was asked for does not exist.
     #[error("there is no stream {stream} in bucket {bucket}: check the name, or give --store")]
     NoStream {
@@ -83,16 +80,5 @@ impl From<io::Error> for Failure {
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
-    }
-}
-
-/// Says on stderr what went wrong, if anything did, and gives the exit code.
-pub fn exit(ended: Result<(), Failure>) -> ExitCode {
-    match ended {
-        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
-        Err(failure) => {
-            crate::output::complain(&format!("error: {failure}"));
-            ExitCode::FAILURE
-        }
     }
 }

@@ -136,6 +136,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     Ok(ended?)
 }
 
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
 fn open(args: &Args) -> Result<(Box<dyn BufRead + Send>, Option<u64>), ImportError> {
     if args.file.as_os_str() == "-" {
         return Ok((Box::new(BufReader::new(io::stdin())), None));

@@ -5,7 +5,7 @@
 //! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
 //! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`];
 //! 3. what it finds goes through `output`, for people or as JSON lines;
-//! 4. `failure` says what went wrong and what to do next, and gives the exit code.
+//! 4. `failure` says what went wrong and what to do next.
 //!
 //! [`up`], [`demo`] and [`soak`] bring their own store along: [`cluster`] starts everything on this machine, [`drive`] sends
 //! commands to it, and [`check`] looks at what then stands.
@@ -29,7 +29,7 @@ pub mod unpark;
 pub mod up;
 
 pub use self::{
-    failure::{EXIT_CODES, Failure, exit},
-    output::{Line, Output, Paint, log},
+    failure::{EXIT_CODES, Failure},
+    output::{Line, Output, Paint, exit, log},
     target::{Connection, Need, Target, Unreachable},
 };

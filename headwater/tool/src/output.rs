@@ -6,6 +6,7 @@
 use std::{
     fmt::{self, Display, Write as _},
     io::{self, BufWriter, IsTerminal, Write},
+    process::ExitCode,
 };
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -117,6 +118,17 @@ pub fn log() {
     let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
     // Whoever has set a subscriber before keeps it.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
+
+/// Says on stderr what went wrong, if anything did, and gives the exit code.
+pub fn exit(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A line on stderr. Where even that is closed, nobody is left to tell.
