@@ -93,48 +93,33 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn page(&self, page: Page) -> Result<Page> {
-        match page {
-            Page::DataPage {
-                buf,
-                num_values,
-                encoding,
-                def_level_encoding,
-                rep_level_encoding,
-                statistics,
-            } => {
-                if num_values as usize > self.rows {
+    fn page(&self, mut page: Page) -> Result<Page> {
+        match &mut page {
+            Page::DataPage { buf, num_values, encoding, .. } => {
+                if *num_values as usize > self.rows {
                     return Err(wrong(format!("a page of {num_values} values for {} rows", self.rows)));
                 }
                 // Only what a segment is written in: other decoders reserve by what their data say.
                 let known = [Encoding::PLAIN, Encoding::RLE_DICTIONARY, Encoding::DELTA_BINARY_PACKED];
-                if !known.contains(&encoding) {
+                if !known.contains(encoding) {
                     return Err(wrong(format!("{encoding} is not how its values are written")));
                 }
-                let buf = self.decompress(buf)?;
-                Ok(Page::DataPage {
-                    buf,
-                    num_values,
-                    encoding,
-                    def_level_encoding,
-                    rep_level_encoding,
-                    statistics,
-                })
+                *buf = self.decompress(buf)?;
             }
-            Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
-                let buf = self.decompress(buf)?;
-                if num_values as usize > buf.len() / VALUE_BYTES {
+            Page::DictionaryPage { buf, num_values, .. } => {
+                *buf = self.decompress(buf)?;
+                if *num_values as usize > buf.len() / VALUE_BYTES {
                     return Err(wrong(format!("a dictionary of {num_values} values in {} bytes", buf.len())));
                 }
-                Ok(Page::DictionaryPage { buf, num_values, encoding, is_sorted })
             }
-            Page::DataPageV2 { .. } => Err(wrong("its pages are of another version".to_owned())),
+            Page::DataPageV2 { .. } => return Err(wrong("its pages are of another version".to_owned())),
         }
+        Ok(page)
     }
 
-    fn decompress(&self, buf: Bytes) -> Result<Bytes> {
+    fn decompress(&self, buf: &Bytes) -> Result<Bytes> {
         if !self.compressed {
-            return Ok(buf);
+            return Ok(buf.clone());
         }
         let left = self.budget.left();
         let mut page = Vec::with_capacity(left.min(RESERVED));

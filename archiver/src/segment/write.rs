@@ -8,8 +8,7 @@
 use std::{io::Write as _, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use headwater::format::commit::Commit;
-use jiff::Timestamp;
+use headwater::format::commit::{Commit, in_milliseconds};
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type},
@@ -30,7 +29,7 @@ pub fn unstorable(commit: &Commit) -> Option<String> {
     if i32::try_from(commit.events.len()).is_err() {
         return Some(format!("{} events are beyond 31 bits", commit.events.len()));
     }
-    if Timestamp::from_millisecond(commit.at.as_millisecond()).is_err() {
+    if in_milliseconds(commit.at).is_none() {
         return Some(format!("{} is beyond the milliseconds that can be read again", commit.at));
     }
     let schema =

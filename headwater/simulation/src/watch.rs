@@ -3,11 +3,11 @@
 //! A head that was written is put together with its pages, as a reader would; what stood before must still stand (H1). A
 //! record that arrives is compared with what S3 holds at that moment, and with what arrived before.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use headwater::{
     StreamId, Version,
-    format::{commit::Commit, head::Head, key, page::Page, record::Record, view::View},
+    format::{head::Head, key, page::Page, record::Record, view::View},
     invariants::{self, History, Published, Violation},
 };
 
@@ -62,15 +62,10 @@ impl Watch {
 
     /// Takes in a head, together with the pages that it names.
     fn head(&mut self, stream: &StreamId, head: Head) -> Result<Vec<Finding>, String> {
-        let mut commits: Vec<Arc<Commit>> = Vec::new();
-        for page in &head.pages {
-            let stands = self.pages.get(&key::page(stream, page.first));
-            let page =
-                stands.ok_or_else(|| format!("it names a page at {} that does not stand", page.first))?;
-            commits.extend(page.commits.iter().cloned());
-        }
-        commits.extend(head.commits.iter().cloned());
-        let history = History { head, commits };
+        let history = History::join(head, |page| match self.pages.get(page) {
+            Some(page) => Ok(page.commits.clone()),
+            None => Err(format!("it names the page {page}, which does not stand")),
+        })?;
         let mut broken: Vec<Violation> = invariants::one_history(&history);
         let nothing = Published::new();
         let seen = self.streams.get(stream);

@@ -55,7 +55,7 @@ impl Commit {
 }
 
 /// A time as it is stored; `None` where milliseconds cannot say it, in the last of the year 9999.
-pub(crate) fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
+pub fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.as_millisecond()).ok()
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Invariant, Violation};
 use crate::{
-    format::{commit::Commit, head::Head},
+    format::{commit::Commit, head::Head, key},
     id::{CommitId, StreamId, Version},
 };
 
@@ -21,6 +21,20 @@ pub struct History {
 pub type Published = Vec<Arc<Commit>>;
 
 impl History {
+    /// The stream of `head`, where `page` gives the commits of the page at a key.
+    ///
+    /// # Errors
+    ///
+    /// The first that `page` gives.
+    pub fn join<E>(head: Head, page: impl Fn(&str) -> Result<Vec<Arc<Commit>>, E>) -> Result<Self, E> {
+        let mut commits = Vec::new();
+        for older in &head.pages {
+            commits.extend(page(&key::page(&head.stream, older.first))?);
+        }
+        commits.extend(head.commits.iter().cloned());
+        Ok(Self { head, commits })
+    }
+
     /// The commit that begins at `first`.
     pub(super) fn at(&self, first: Version) -> Option<&Arc<Commit>> {
         let place = self.commits.partition_point(|commit| commit.first < first);
@@ -59,8 +73,7 @@ pub fn one_history(history: &History) -> Vec<Violation> {
 /// H1, as time goes on: what stood of a stream stands for ever, and its fence never falls.
 pub fn only_grown(before: &History, after: &History) -> Vec<Violation> {
     let broken = |found: String| Violation::new(Invariant::H1, after.stream(), found);
-    let kept = |commit: &&Arc<Commit>| after.at(commit.first) != Some(*commit);
-    let lost = before.commits.iter().filter(kept);
+    let lost = before.commits.iter().filter(|commit| after.at(commit.first) != Some(*commit));
     let mut violations: Vec<Violation> = lost
         .map(|commit| broken(format!("commit {} stood at {}, and is gone", commit.id, commit.first)))
         .collect();

@@ -386,7 +386,7 @@ impl Log for FaultyLog {
                 let mut put = put.into_iter();
                 let answer = |throttled| if throttled { None } else { put.next() };
                 let answers = throttled.into_iter().map(answer);
-                Ok(answers.map(|answer| answer.unwrap_or_else(|| Err(over_rate()))).collect())
+                Ok(answers.map(|answer| answer.unwrap_or_else(|| Err(EntryError::throttled()))).collect())
             }
         };
         let key = entries.first().map_or("", |entry| &entry.key);
@@ -418,13 +418,6 @@ impl Log for FaultyLog {
             async move { inner.read(&place, most).await }
         };
         self.faults.around(Operation::Read, &cursor.shard, effect).await
-    }
-}
-
-fn over_rate() -> EntryError {
-    EntryError {
-        code: "ProvisionedThroughputExceededException".to_owned(),
-        message: "rate exceeded for shard".to_owned(),
     }
 }
 

@@ -145,6 +145,16 @@ pub struct EntryError {
     pub message: String,
 }
 
+impl EntryError {
+    /// The shard takes no more at the moment.
+    pub fn throttled() -> Self {
+        Self {
+            code: "ProvisionedThroughputExceededException".to_owned(),
+            message: "rate exceeded for shard".to_owned(),
+        }
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {

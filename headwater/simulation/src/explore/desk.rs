@@ -201,15 +201,11 @@ impl Log for Gate {
         // The place of a record is nothing to a writer.
         let sequence =
             || Sequence::try_from("0".to_owned()).map_err(|error| LogError::Refused(error.to_string()));
-        let throttled = || EntryError {
-            code: "ProvisionedThroughputExceededException".to_owned(),
-            message: "Rate exceeded".to_owned(),
-        };
         let answer = |taken: bool| -> Result<Result<Position, EntryError>, LogError> {
             Ok(if taken {
                 Ok(Position { shard: String::new(), sequence: sequence()? })
             } else {
-                Err(throttled())
+                Err(EntryError::throttled())
             })
         };
         taken.into_iter().map(answer).collect()

@@ -182,16 +182,13 @@ fn histories(objects: &MemoryObjects) -> Result<BTreeMap<StreamId, History>, Str
     let mut histories = BTreeMap::new();
     for (key, body) in objects.all(key::HEADS) {
         let head = Head::decode(&body).map_err(|error| format!("{key}: {error}"))?;
-        let mut commits = Vec::new();
-        for page in &head.pages {
-            let key = key::page(&head.stream, page.first);
-            let Ok(Got::Found { body, .. }) = now(objects.get(&key, None)) else {
+        let history = History::join(head, |key| {
+            let Ok(Got::Found { body, .. }) = now(objects.get(key, None)) else {
                 return Err(format!("the head names the page {key}, which does not stand"));
             };
-            commits.extend(Page::decode(&body).map_err(|error| format!("{key}: {error}"))?.commits);
-        }
-        commits.extend(head.commits.iter().cloned());
-        histories.insert(head.stream.clone(), History { head, commits });
+            Ok(Page::decode(&body).map_err(|error| format!("{key}: {error}"))?.commits)
+        })?;
+        histories.insert(history.head.stream.clone(), history);
     }
     Ok(histories)
 }
@@ -223,13 +220,8 @@ fn broken(before: &Standing, standing: &Standing) -> Vec<String> {
         let published = standing.published.get(stream).unwrap_or(&none);
         violations.extend(invariants::one_history(history));
         violations.extend(invariants::one_behind(history, published));
-        let stood = before.histories.get(stream).map_or(&[][..], |history| &history.commits);
-        for commit in stood.iter().filter(|commit| !history.commits.contains(commit)) {
-            violations.push(invariants::Violation {
-                invariant: invariants::Invariant::H1,
-                place: stream.to_string(),
-                found: format!("commit {} stood at {}, and does no more", commit.id, commit.first),
-            });
+        if let Some(before) = before.histories.get(stream) {
+            violations.extend(invariants::only_grown(before, history));
         }
     }
     for (stream, published) in &standing.published {
