@@ -4,6 +4,8 @@ use std::error::Error;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::claim::Claim;
+
 /// A thing that takes commands and remembers by events. Its state before the first event is its [`Default`].
 ///
 /// # Contract
@@ -69,6 +71,12 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
     /// The schema number of an event's data, from 1.
     fn event_schema(_event: &Self::Event) -> u32 {
         1
+    }
+
+    /// The unique values that this state holds, each once: no other stream of this kind holds them (H9). A command that
+    /// gains one which another holds is answered [`StoreError::Taken`](crate::StoreError::Taken).
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
     }
 
     /// Whether `decided` stays right on top of what `others` committed meanwhile; `self` is the state after theirs.

@@ -19,6 +19,14 @@ pub enum StoreError {
         /// The version that the stream is at.
         actual: Version,
     },
+    /// Another stream holds a value that is unique: choose another one.
+    #[error("the {set} {value} is taken")]
+    Taken {
+        /// The set of unique values, as `username`.
+        set: &'static str,
+        /// The value.
+        value: String,
+    },
     /// The request breaks a rule or a limit: mend it.
     #[error("{field} {rule}")]
     Invalid {

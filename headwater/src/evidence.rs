@@ -9,11 +9,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use crate::{
+    aggregate::Aggregate,
+    claim::Claim,
     consume::{ApplyError, Envelope, Projection},
     error::StoreError,
-    format::{commit::Commit, key, record::Record, view::View},
+    format::{claim::StoredClaim, commit::Commit, key, record::Record, view::View},
     id::{StreamId, Version},
     invariants::{self, Answer, History, Observation, Published, ViewState, Violation},
+    load,
     port::{Arrival, Got, Log, Ports, Shard, Start},
     read::{HeadRead, Reader},
 };
@@ -38,6 +41,10 @@ pub struct Evidence {
     pub archive: BTreeMap<StreamId, Vec<Arc<Commit>>>,
     /// The views.
     pub views: Vec<ViewState>,
+    /// Unique values, each with a stream whose state holds it.
+    pub holders: Vec<(Claim, StreamId)>,
+    /// The owner of each claim, by the claim's key.
+    pub claims: BTreeMap<String, StreamId>,
 }
 
 impl Evidence {
@@ -95,7 +102,23 @@ impl Evidence {
         Ok(())
     }
 
-    /// Every violation of H1–H6, H10 and H11 that the evidence shows.
+    /// Folds every stream of `A` for the unique values that it holds, and reads all claims.
+    pub async fn claimed<A: Aggregate>(&mut self, ports: &Ports) -> Result<(), StoreError> {
+        let of_kind = self.histories.iter().filter(|(stream, _)| stream.kind() == A::KIND);
+        for (stream, history) in of_kind {
+            let mut state = A::default();
+            load::evolve(&mut state, stream, &history.commits)?;
+            self.holders.extend(state.claims().into_iter().map(|claim| (claim, stream.clone())));
+        }
+        let reader = Reader::new(ports);
+        let keys = reader.keys(key::CLAIMS).await?;
+        let reads = stream::iter(keys).map(|key| owner(&reader, key)).buffer_unordered(AT_A_TIME);
+        let owners: Vec<Option<(String, StreamId)>> = reads.try_collect().await?;
+        self.claims.extend(owners.into_iter().flatten());
+        Ok(())
+    }
+
+    /// Every violation of H1–H6 and H9–H11 that the evidence shows.
     pub fn violations(&self) -> Vec<Violation> {
         let nothing = Published::new();
         let mut found = Vec::new();
@@ -112,6 +135,7 @@ impl Evidence {
         let copies = self.published.iter().chain(&self.archive);
         let copies = copies.flat_map(|(stream, commits)| commits.iter().map(move |commit| (stream, commit)));
         found.extend(invariants::all_or_nothing(&self.histories, copies));
+        found.extend(invariants::unique(&self.holders, &self.claims));
         found.extend(invariants::archived_once(&self.histories, &self.archive));
         found.extend(invariants::applied_once(&self.histories, &self.views));
         found
@@ -142,6 +166,13 @@ impl Evidence {
         };
         self.published.values().map(repeats).sum()
     }
+}
+
+/// The owner of the claim at `key`; `None` where it was deleted meanwhile.
+async fn owner(reader: &Reader, key: String) -> Result<Option<(String, StreamId)>, StoreError> {
+    let Got::Found { body, .. } = reader.object(&key, None).await? else { return Ok(None) };
+    let claim = StoredClaim::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
+    Ok(Some((key, claim.owner)))
 }
 
 async fn history(reader: &Reader, stream: StreamId) -> Result<History, StoreError> {

@@ -40,6 +40,7 @@
 
 pub mod aggregate;
 pub mod aws;
+mod claim;
 mod commit;
 pub mod consume;
 mod error;
@@ -59,6 +60,7 @@ mod store;
 
 pub use self::{
     aggregate::Aggregate,
+    claim::Claim,
     error::StoreError,
     event::StoredEvent,
     id::{CommitId, InvalidName, StreamId, Token, Version},

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     aggregate::Aggregate,
+    claim::Claim,
     commit::{AppendTask, Cache, Call, ExecuteTask, Lanes},
     error::StoreError,
     event::StoredEvent,
@@ -51,6 +52,9 @@ pub enum OnConflict {
 pub struct Options {
     /// The caller's name for the commit: a repeat commits once and gets the first answer (H8). Fresh if not given.
     pub commit_id: Option<CommitId>,
+    /// Where a repeat may stand: anywhere after this version. It is looked for as far back, in the stream's pages too if need
+    /// be, so that H8 holds however many commits came since; without it among the newest 100.
+    pub repeats_after: Option<Version>,
     /// The version that the stream must be at.
     pub expected: Expected,
     /// What to do when somebody else committed first.
@@ -185,7 +189,8 @@ impl Store {
         }
     }
 
-    /// Commits `events` as they are.
+    /// Commits `events` as they are. Nobody folds them: where an aggregate of that kind holds unique values, those that they
+    /// gain are not claimed.
     pub async fn append(
         &self,
         stream: &StreamId,
@@ -213,6 +218,11 @@ impl Store {
         let state: A = load::fold(&self.reader, &known.head, version).await?;
         self.cache.folded(&known, Arc::new(Folded(state.clone())));
         Ok(Loaded { state, version })
+    }
+
+    /// The stream of `A` whose state holds a unique value now; `None` where the value is free.
+    pub async fn holder<A: Aggregate>(&self, claim: &Claim) -> Result<Option<StreamId>, StoreError> {
+        self.lanes.claims().held_by::<A>(claim).await
     }
 
     /// The commits of a stream that hold versions from `from` on, in version order, a page at a time.

@@ -264,7 +264,10 @@ fn failed(error: &StoreError) -> Told {
     match error {
         StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
         StoreError::Unknown { .. } => Told::Unknown,
-        StoreError::Unavailable(_) | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => Told::Nothing,
+        StoreError::Unavailable(_)
+        | StoreError::Taken { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::Corrupt { .. } => Told::Nothing,
     }
 }
 

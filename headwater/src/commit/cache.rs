@@ -45,8 +45,8 @@ pub(crate) trait State: Any + Send + Sync {
 impl Known {
     /// A head that was read or written, of which nothing else is known.
     pub(crate) fn new(head: Head, etag: ETag, modified: Option<Timestamp>) -> Self {
-        let bytes = head.weight() as u64;
-        Self { head: Arc::new(head), etag: Some(etag), modified, published: false, bytes, state: None }
+        let (bytes, published) = (head.weight() as u64, head.is_settled());
+        Self { head: Arc::new(head), etag: Some(etag), modified, published, bytes, state: None }
     }
 
     /// The head of a stream that has none.

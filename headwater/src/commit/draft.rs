@@ -1,13 +1,21 @@
 //! A draft: the head that a round will try to write, growing with every decision.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use super::cache::{Known, State};
+use tokio::time::Instant;
+
+use super::{
+    cache::{Known, State},
+    claim::Claims,
+};
 use crate::{
+    aggregate::Aggregate,
+    claim::Claim,
     error::StoreError,
     format::{commit::Commit, head::Head},
     id::{CommitId, Version},
     limits,
+    port::ETag,
     read::Reader,
 };
 
@@ -19,6 +27,10 @@ pub(crate) struct Draft {
     pub(super) commits: Vec<Arc<Commit>>,
     /// The state after the commits, if somebody folded it.
     pub(super) state: Option<Arc<dyn State>>,
+    /// Claims to values that the drafted commits gain or drop, each as it stands.
+    claims: HashMap<Claim, ETag>,
+    /// The unique values that the state after the commits holds, where they are others than before.
+    held: Vec<Claim>,
     bytes: usize,
 }
 
@@ -26,7 +38,7 @@ impl Draft {
     pub(super) fn new(base: Known, fresh: bool) -> Self {
         let state = base.state.clone();
         let bytes = envelope(&base.head);
-        Self { base, fresh, commits: Vec::new(), state, bytes }
+        Self { base, fresh, commits: Vec::new(), state, claims: HashMap::new(), held: Vec::new(), bytes }
     }
 
     /// The version that the next decision stands on.
@@ -53,22 +65,53 @@ impl Draft {
         }
     }
 
-    /// Adds a commit; gives it back where the record that publishes the round has no room for it any more.
+    /// The bytes that one more commit takes of the record that publishes the round; `None` where it has no room for it.
     ///
     /// A commit that would not fit a record of its own is [`StoreError::Invalid`]: Kinesis would refuse it for ever.
-    pub(super) fn push(&mut self, commit: Arc<Commit>) -> Result<Option<Arc<Commit>>, StoreError> {
-        let bytes = record_bytes(&commit)?;
+    pub(super) fn room(&self, commit: &Commit) -> Result<Option<usize>, StoreError> {
+        let bytes = record_bytes(commit)?;
         let alone = bytes + envelope(&self.base.head);
         if alone > limits::RECORD_BYTES {
             let rule = format!("makes a record of {alone} bytes, the most is {}", limits::RECORD_BYTES);
             return Err(StoreError::Invalid { field: "events", rule });
         }
-        if self.bytes + bytes > limits::RECORD_BYTES {
-            return Ok(Some(commit));
-        }
+        Ok((self.bytes + bytes <= limits::RECORD_BYTES).then_some(bytes))
+    }
+
+    /// Adds a commit that there is room for.
+    pub(super) fn push(&mut self, commit: Arc<Commit>, bytes: usize) {
         self.bytes += bytes;
         self.commits.push(commit);
-        Ok(None)
+    }
+
+    /// Writes the claims to what the next commit gains, `before` and `after` it, and notes those to what it drops.
+    pub(super) async fn claim<A: Aggregate>(
+        &mut self,
+        claims: &Claims,
+        before: &[Claim],
+        after: Vec<Claim>,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let stream = &self.base.head.stream;
+        for gained in after.iter().filter(|claim| !before.contains(claim)) {
+            let etag = claims.gain::<A>(stream, gained, deadline).await?;
+            self.claims.insert(gained.clone(), etag);
+        }
+        for dropped in before.iter().filter(|claim| !after.contains(claim)) {
+            if !self.claims.contains_key(dropped)
+                && let Some(etag) = claims.standing(stream, dropped).await
+            {
+                self.claims.insert(dropped.clone(), etag);
+            }
+        }
+        self.held = after;
+        Ok(())
+    }
+
+    /// The claims to values that the drafted commits leave unheld, as they stood before those commits.
+    pub(super) fn dropped(&mut self) -> Vec<(Claim, ETag)> {
+        let claims = std::mem::take(&mut self.claims).into_iter();
+        claims.filter(|(claim, _)| !self.held.contains(claim)).collect()
     }
 
     /// The head with the drafted commits, under a fresh write id.

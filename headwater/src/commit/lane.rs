@@ -10,23 +10,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::{
     cache::{Cache, Known},
+    claim::Claims,
     draft::Draft,
+    help::{Help, record},
     paging,
-    settled::Settled,
     swap::{Swap, swap},
     task::{Decision, Task},
 };
 use crate::{
     error::StoreError,
-    format::{commit::Commit, key, record::Record},
+    format::key,
     id::{StreamId, Version},
     limits,
     port::{Ports, backoff},
-    publish::Publisher,
     read::Reader,
     store::{Publication, Settings},
 };
@@ -39,8 +39,8 @@ struct Inner {
     ports: Ports,
     reader: Reader,
     cache: Arc<Cache>,
-    publisher: Publisher,
-    settled: Settled,
+    help: Arc<Help>,
+    claims: Claims,
     patience: Duration,
     waiting: Mutex<HashMap<StreamId, VecDeque<Box<dyn Task>>>>,
 }
@@ -51,12 +51,14 @@ type Decided = (Box<dyn Task>, Result<Decision, StoreError>);
 impl Lanes {
     /// Lanes over these ports.
     pub(crate) fn new(ports: &Ports, reader: Reader, cache: Arc<Cache>, settings: &Settings) -> Self {
+        let help = Arc::new(Help::new(ports, reader.clone(), Arc::clone(&cache), settings.linger));
+        let claims = Claims::new(ports, reader.clone(), Arc::clone(&cache), Arc::clone(&help));
         Self(Arc::new(Inner {
             ports: ports.clone(),
             reader,
             cache,
-            publisher: Publisher::new(ports, settings.linger),
-            settled: Settled::default(),
+            help,
+            claims,
             patience: settings.publish_patience,
             waiting: Mutex::default(),
         }))
@@ -78,6 +80,11 @@ impl Lanes {
         drop(waiting);
         let most = limits::QUEUED_COMMANDS;
         task.answer(Err(StoreError::Unavailable(format!("{most} commands wait for {stream} already"))));
+    }
+
+    /// Claims to unique values.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 
     /// How many streams are being written.
@@ -203,7 +210,7 @@ impl Inner {
                 later.push(task);
                 continue;
             }
-            match task.decide(draft, &self.reader).await {
+            match task.decide(draft, &self.reader, &self.claims).await {
                 Ok(Decision::Later) => later.push(task),
                 decision => decided.push((task, decision)),
             }
@@ -218,29 +225,9 @@ impl Inner {
         if base.published || (draft.commits.is_empty() && !decided.iter().any(repeats)) {
             return Ok(());
         }
-        let settled = match base.modified {
-            Some(modified) => self.settled.covers(&self.reader, modified).await,
-            None => false,
-        };
-        if !settled {
-            let stream = &base.head.stream;
-            tracing::debug!(%stream, version = %base.head.version, "help");
-            let record = record(stream, base.head.newest_commits().to_vec())?;
-            let late = |_| {
-                StoreError::Unavailable(
-                    "the stream's newest commit could not be published in time".to_owned(),
-                )
-            };
-            // An answer about what stands waits no longer than that of a commit.
-            let soon = Instant::now() + self.patience;
-            let until = if draft.commits.is_empty() { deadline.min(soon) } else { deadline };
-            let published = timeout_at(until, self.publisher.publish(stream, record)).await.map_err(late)?;
-            published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        }
-        if let Some(etag) = &base.etag {
-            self.cache.published(&base.head.stream, etag);
-        }
-        Ok(())
+        // An answer about what stands waits no longer than that of a commit.
+        let soon = Instant::now() + self.patience;
+        self.help.publish(base, if draft.commits.is_empty() { deadline.min(soon) } else { deadline }).await
     }
 
     /// Pages and swaps, and remembers the new head.
@@ -271,7 +258,8 @@ impl Inner {
 
     /// Publishes the round's commits and answers: at once when Kinesis has them, or after some patience as pending. Then
     /// it waits on, for no second record of the stream may be under way (H4), nor a second write unpublished (H5).
-    async fn publish(&self, draft: Draft, decided: Vec<Decided>) {
+    async fn publish(&self, mut draft: Draft, decided: Vec<Decided>) {
+        let dropped = draft.dropped();
         let stream = draft.base.head.stream.clone();
         let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
         let record = match record(&stream, draft.commits) {
@@ -281,14 +269,20 @@ impl Inner {
                 return answer(decided, Publication::Pending);
             }
         };
-        let mut publish = std::pin::pin!(self.publisher.publish(&stream, record));
-        let published = if let Ok(published) = timeout(self.patience, &mut publish).await {
-            answer(decided, if published.is_ok() { Publication::Published } else { Publication::Pending });
-            published
-        } else {
-            answer(decided, Publication::Pending);
-            publish.await
+        let publish = async {
+            let mut publish = std::pin::pin!(self.help.publisher.publish(&stream, record));
+            if let Ok(published) = timeout(self.patience, &mut publish).await {
+                answer(
+                    decided,
+                    if published.is_ok() { Publication::Published } else { Publication::Pending },
+                );
+                published
+            } else {
+                answer(decided, Publication::Pending);
+                publish.await
+            }
         };
+        let (published, ()) = tokio::join!(publish, self.claims.release(dropped));
         match published {
             Ok(()) => self.published(&stream, newest),
             Err(error) => {
@@ -373,10 +367,4 @@ fn unknown(decided: Vec<Decided>, reason: &str) {
         };
         task.answer(Err(error));
     }
-}
-
-/// The record of commits.
-fn record(stream: &StreamId, commits: Vec<Arc<Commit>>) -> Result<bytes::Bytes, StoreError> {
-    let record = Record::new(stream.clone(), commits);
-    record.encode().map_err(|error| StoreError::corrupt(stream.as_str(), &error))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::draft::Draft;
+use super::{claim::Claims, draft::Draft};
 use crate::{
     aggregate::Aggregate,
     error::StoreError,
@@ -40,7 +40,12 @@ pub(crate) enum Decision {
 #[async_trait]
 pub(crate) trait Task: Send + Sync {
     /// Decides on top of the draft. An error is this task's answer, if the draft proves to be the newest state.
-    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError>;
+    async fn decide(
+        &mut self,
+        draft: &mut Draft,
+        reader: &Reader,
+        claims: &Claims,
+    ) -> Result<Decision, StoreError>;
 
     /// What the task has in common with every other.
     fn call(&mut self) -> &mut Call;
@@ -78,6 +83,14 @@ impl Call {
     pub(crate) fn unknown(&self, reason: &str) -> StoreError {
         let (stream, commit) = (self.stream.clone(), self.commit_id.clone());
         StoreError::Unknown { stream, commit, reason: reason.to_owned() }
+    }
+
+    /// The versions of its commit, if that stands or is drafted already, as far back as a repeat is looked for.
+    async fn find(&self, draft: &Draft, reader: &Reader) -> Result<Option<(Version, Version)>, StoreError> {
+        match (draft.find(&self.commit_id), self.options.repeats_after) {
+            (None, Some(after)) => reader.find(&draft.base.head, &self.commit_id, after).await,
+            (found, _) => Ok(found),
+        }
     }
 
     /// Somebody else committed first.
@@ -212,9 +225,14 @@ impl<A: Aggregate> ExecuteTask<A> {
 
 #[async_trait]
 impl<A: Aggregate> Task for ExecuteTask<A> {
-    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError> {
+    async fn decide(
+        &mut self,
+        draft: &mut Draft,
+        reader: &Reader,
+        claims: &Claims,
+    ) -> Result<Decision, StoreError> {
         self.end = None;
-        if let Some((first, last)) = draft.find(&self.call.commit_id) {
+        if let Some((first, last)) = self.call.find(draft, reader).await? {
             let state = Self::state_at(draft, reader, last).await?;
             let commit = draft.commit_at(reader, first).await?;
             self.end = Some(Ok(self.executed(state, last, commit, true)));
@@ -253,10 +271,16 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
             return Ok(Decision::Nothing);
         }
         let commit = self.call.commit(newest, encode::<A>(&decided.events)?)?;
-        if draft.push(Arc::clone(&commit))?.is_some() {
-            return Ok(Decision::Later);
+        let Some(bytes) = draft.room(&commit)? else { return Ok(Decision::Later) };
+        let (held, holds) = load::guard(&self.call.stream, || {
+            let held = state.claims();
+            decided.events.iter().for_each(|event| state.evolve(event));
+            (held, state.claims())
+        })?;
+        if held != holds {
+            draft.claim::<A>(claims, &held, holds, self.call.deadline).await?;
         }
-        load::guard(&self.call.stream, || decided.events.iter().for_each(|event| state.evolve(event)))?;
+        draft.push(Arc::clone(&commit), bytes);
         draft.state = Some(Arc::new(Folded(state.clone())));
         self.end = Some(Ok(self.executed(state, commit.last, Some(commit), false)));
         Ok(Decision::Commit)
@@ -305,9 +329,14 @@ impl AppendTask {
 
 #[async_trait]
 impl Task for AppendTask {
-    async fn decide(&mut self, draft: &mut Draft, reader: &Reader) -> Result<Decision, StoreError> {
+    async fn decide(
+        &mut self,
+        draft: &mut Draft,
+        reader: &Reader,
+        _: &Claims,
+    ) -> Result<Decision, StoreError> {
         let appended = |commit, repeat| Appended { commit, repeat, publication: Publication::Published };
-        if let Some((first, _)) = draft.find(&self.call.commit_id) {
+        if let Some((first, _)) = self.call.find(draft, reader).await? {
             self.end = draft.commit_at(reader, first).await?.map(|commit| appended(commit, true));
             return Ok(Decision::Repeat(first));
         }
@@ -317,9 +346,8 @@ impl Task for AppendTask {
             return Err(self.call.conflict(draft.version()));
         }
         let commit = self.call.commit(draft.version(), self.events.clone())?;
-        if draft.push(Arc::clone(&commit))?.is_some() {
-            return Ok(Decision::Later);
-        }
+        let Some(bytes) = draft.room(&commit)? else { return Ok(Decision::Later) };
+        draft.push(Arc::clone(&commit), bytes);
         draft.state = None;
         self.end = Some(appended(commit, false));
         Ok(Decision::Commit)

@@ -33,6 +33,10 @@ pub struct Head {
     pub newest_write: Version,
     /// How often a contender for a unique value has fenced this stream.
     pub fence: u64,
+    /// The newest write is known to be in Kinesis. Only a fence says so: it gives the head a new time in S3, by which the
+    /// newest write would look younger than it is, and be published once more long after the archive has forgotten it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published: bool,
     /// Where the older commits are, in version order.
     pub pages: Vec<PageRef>,
     /// The ids of paged commits that still answer a repeat, in version order.
@@ -85,6 +89,7 @@ impl Head {
             write: String::new(),
             newest_write: Version::ZERO,
             fence: 0,
+            published: false,
             pages: Vec::new(),
             remembered: Vec::new(),
             snapshot: None,
@@ -127,10 +132,23 @@ impl Head {
     /// Adds the commits of one write and marks where it began.
     pub fn push(&mut self, commits: impl IntoIterator<Item = Arc<Commit>>) {
         self.newest_write = self.version.next();
+        self.published = false;
         for commit in commits {
             self.version = commit.last;
             self.commits.push(commit);
         }
+    }
+
+    /// Raises the fence, by a write with this fresh id. The newest write must be in Kinesis.
+    pub fn raise_fence(&mut self, write: String) {
+        self.write = write;
+        self.fence = self.fence.saturating_add(1);
+        self.published = true;
+    }
+
+    /// Nothing of it can be unpublished: by what it says, or because it has no commits.
+    pub fn is_settled(&self) -> bool {
+        self.published || self.version == Version::ZERO
     }
 
     /// Takes out the commits that should move to a page when the head has outgrown [`limits::HEAD_COMMIT_BYTES`]: all but

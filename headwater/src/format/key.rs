@@ -1,6 +1,7 @@
 //! Where things stand in the store's bucket. Ids are percent-encoded, so that one key segment is one name.
 
 use crate::{
+    claim::Claim,
     id::{StreamId, Version, decode_segment, encode_segment},
     port::Sequence,
 };
@@ -9,6 +10,8 @@ use crate::{
 pub const HEADS: &str = "heads/";
 /// The prefix of all pages.
 pub const PAGES: &str = "pages/";
+/// The prefix of all claims.
+pub const CLAIMS: &str = "claims/";
 /// The prefix of all views.
 pub const VIEWS: &str = "views/";
 /// The relay's watermark.
@@ -29,6 +32,11 @@ pub fn stream_of_head(key: &str) -> Option<StreamId> {
 /// `pages/{kind}/{id}/{first:020}`: in version order where keys are in order.
 pub fn page(stream: &StreamId, first: Version) -> String {
     format!("{PAGES}{}/{}/{:020}", stream.kind(), encode_segment(stream.id()), first.get())
+}
+
+/// `claims/{set}/{value}`.
+pub fn claim(claim: &Claim) -> String {
+    format!("{CLAIMS}{}/{}", encode_segment(claim.set()), encode_segment(claim.value()))
 }
 
 /// `views/{projection}/{key}`.
@@ -57,6 +65,7 @@ mod tests {
         assert_eq!(head(&stream), "heads/account/a%20b%2F%C3%BC");
         assert_eq!(stream_of_head(&head(&stream)), Some(stream.clone()));
         assert_eq!(page(&stream, Version::new(12)), "pages/account/a%20b%2F%C3%BC/00000000000000000012");
+        assert_eq!(claim(&Claim::new("username", "ann/ü")), "claims/username/ann%2F%C3%BC");
         assert_eq!(view("balance", "a/1"), "views/balance/a%2F1");
         assert_eq!(view_key("balance", "views/balance/a%2F1").as_deref(), Some("a/1"));
         assert_eq!(stream_of_head("views/balance/1"), None);

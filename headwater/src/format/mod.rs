@@ -1,9 +1,10 @@
-//! What is stored and sent, a file per format: [`commit`], [`head`], [`page`], [`record`], [`view`], [`watermark`]; and
+//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`record`], [`view`], [`watermark`]; and
 //! the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
 //! file has a golden text that a change must not break, and a property test that what is written is read back.
 
+pub mod claim;
 pub mod commit;
 pub mod head;
 pub mod key;

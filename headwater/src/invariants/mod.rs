@@ -11,6 +11,7 @@
 //! | H6 | delivered | [`delivered`] |
 //! | H7 | own writes | [`own_writes`] |
 //! | H8 | once | [`once`] |
+//! | H9 | unique | [`unique()`] |
 //! | H10 | archived once | [`archived_once`] |
 //! | H11 | applied once | [`applied_once`], [`only_forward`] |
 //!
@@ -19,6 +20,7 @@
 mod callers;
 mod copies;
 mod streams;
+mod unique;
 
 use std::fmt;
 
@@ -26,6 +28,7 @@ pub use self::{
     callers::{Answer, Observation, once, own_writes},
     copies::{ViewState, all_or_nothing, applied_once, archived_once, only_forward},
     streams::{History, Published, delivered, facts_only, one_behind, one_history, only_grown, order},
+    unique::unique,
 };
 
 /// A promise, by the name that the documentation gives it.

@@ -133,3 +133,30 @@ async fn a_page_that_is_missing_is_named() {
         process.store.read(&stream("a"), Version::ZERO).try_collect().await;
     assert!(commits.expect_err("missing").to_string().contains(&page));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_is_found_however_many_commits_came_since_where_it_is_looked_for() {
+    let world = World::new(55);
+    let process = Process::new(&world);
+    process.run("a", Command::Add(1)).await;
+    let told = process.try_run("a", Command::Add(5), named("old")).await.expect("executed");
+    for _ in 0..40 {
+        // Long texts, so that the stream has pages, and then short ones, so that the head forgets ids.
+        process.run("a", Command::Note("x".repeat(4_000))).await;
+    }
+    futures::future::join_all((0..150).map(|_| process.run("a", Command::Add(0)))).await;
+    let (sum, version) = process.sum("a").await;
+    let old = |after: Option<u64>| headwater::Options {
+        repeats_after: after.map(headwater::Version::new),
+        ..named("old")
+    };
+    for after in [0, told.token.version.get() - 1] {
+        let again = process.try_run("a", Command::Add(5), old(Some(after))).await.expect("executed");
+        assert!(again.repeat, "H8");
+        assert_eq!(again.token, told.token);
+        assert_eq!(again.state.sum, told.state.sum, "the first answer");
+    }
+    assert_eq!(process.sum("a").await, (sum, version));
+    let forgotten = process.try_run("a", Command::Add(5), old(None)).await.expect("executed");
+    assert!(!forgotten.repeat, "beyond the newest hundred it is another command");
+}

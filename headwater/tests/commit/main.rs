@@ -5,9 +5,11 @@
 #![allow(unreachable_pub, clippy::expect_used, clippy::unwrap_used, reason = "the modules of one test")]
 
 mod answers;
+mod claims;
 mod conflicts;
 mod counter;
 mod long;
+mod member;
 mod order;
 mod process;
 mod publishing;

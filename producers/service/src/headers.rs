@@ -72,7 +72,7 @@ impl CommandHeaders {
     /// The same as options of a command.
     pub fn into_options(self, on_conflict: OnConflict) -> Options {
         let Self { commit_id, expected, meta } = self;
-        Options { commit_id, expected, on_conflict, meta, at: None }
+        Options { commit_id, expected, on_conflict, meta, ..Options::default() }
     }
 
     fn read(headers: &HeaderMap) -> Result<Self, Problem> {

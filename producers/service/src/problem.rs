@@ -160,6 +160,12 @@ impl From<StoreError> for Problem {
                     .with_detail("nothing was committed: retry")
                     .with("version", actual.get())
             }
+            StoreError::Taken { set, value } => {
+                Self::new(StatusCode::CONFLICT, "taken", "the value is taken")
+                    .with_detail(words)
+                    .with("field", set)
+                    .with("value", value)
+            }
             StoreError::Unknown { commit, .. } => {
                 tracing::warn!(error = words, "a commit's fate is unknown");
                 Self::unknown("the store did not answer").with("idempotency_key", commit.as_str())
@@ -231,6 +237,13 @@ mod tests {
         assert_eq!((status, &named["version"]), (StatusCode::PRECONDITION_FAILED, &7.into()));
         let (status, unnamed) = json(conflict(None));
         assert_eq!((status, &unnamed["version"]), (StatusCode::CONFLICT, &7.into()));
+    }
+
+    #[test]
+    fn a_value_that_is_taken_is_a_conflict_of_its_own_kind() {
+        let (status, json) = json(StoreError::Taken { set: "username", value: "ann".to_owned() });
+        assert_eq!((status, &json["type"]), (StatusCode::CONFLICT, &"/problems/taken".into()));
+        assert_eq!((&json["field"], &json["value"]), (&"username".into(), &"ann".into()));
     }
 
     #[test]

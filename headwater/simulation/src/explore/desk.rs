@@ -124,7 +124,9 @@ impl Word {
             StoreError::Conflict { actual, .. } => Self::Conflict { actual: *actual },
             StoreError::Unknown { reason, .. } => Self::Unknown(reason.clone()),
             StoreError::Unavailable(reason) => Self::Unavailable(reason.clone()),
-            StoreError::Invalid { .. } | StoreError::Corrupt { .. } => Self::Absurd(error.to_string()),
+            StoreError::Taken { .. } | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => {
+                Self::Absurd(error.to_string())
+            }
         }
     }
 }
