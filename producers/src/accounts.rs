@@ -13,7 +13,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, AccountAnswer},
-    bank::{AccountPath, Bank, derived_id},
+    bank::{Bank, Named},
 };
 
 /// The service over a bank.
@@ -69,9 +69,7 @@ async fn open(
     mut headers: CommandHeaders,
     Json(OpenAccount { id, overdraft_limit }): Json<OpenAccount>,
 ) -> Result<Response, Problem> {
-    let key = headers.commit_id.take().map_or_else(|| bank.fresh_key(), Ok)?;
-    let id = id.map_or_else(|| derived_id(&key), Ok)?;
-    headers.commit_id = Some(key);
+    let id = bank.named(id, &mut headers)?;
     let opened = bank.execute(&id, AccountCommand::Open { overdraft_limit }, headers).await?;
     answer::opened(&id, opened)
 }
@@ -93,7 +91,7 @@ async fn open(
 )]
 async fn read(
     State(bank): State<Bank>,
-    AccountPath(id): AccountPath,
+    Named(id): Named<AccountId>,
     known: KnownVersion,
 ) -> Result<Response, Problem> {
     answer::loaded(&id, &bank.load(&id).await?, known)
@@ -113,7 +111,7 @@ async fn read(
 )]
 async fn close(
     State(bank): State<Bank>,
-    AccountPath(id): AccountPath,
+    Named(id): Named<AccountId>,
     headers: CommandHeaders,
 ) -> Result<Response, Problem> {
     Ok(answer::executed(&id, bank.execute(&id, AccountCommand::Close, headers).await?))

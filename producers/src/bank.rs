@@ -1,14 +1,14 @@
 //! What the services share: a store, and how a command gets into it.
 //!
-//! Conflicts are decided again rather than merged. A merge would come to the same events (an account's decision is whether
-//! it allows them), but where it fails the caller is better told why than that somebody was faster.
+//! Conflicts are decided again rather than merged. A merge would come to the same events (a decision here is whether the
+//! state allows them), but where it fails the caller is better told why than that somebody was faster.
 
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use bank::{Account, AccountCommand, AccountEvent, AccountId};
+use bank::InvalidText;
 use headwater::{
-    CommitId, ExecuteError, Executed, Loaded, OnConflict, Settings, Store,
+    Aggregate, CommitId, ExecuteError, Executed, Loaded, OnConflict, Settings, Store, Version,
     port::{Entropy, Ports},
 };
 use http::{StatusCode, request::Parts};
@@ -17,7 +17,19 @@ use uuid::Uuid;
 
 use crate::rejection;
 
-/// The bank's accounts in a store. Cheap to clone.
+/// An aggregate that is served over HTTP.
+pub trait Served: Aggregate<Event: PartialEq> {
+    /// What a command does if it is allowed: by it a repeat is told from another command under the same key.
+    fn event(command: &Self::Command) -> Self::Event;
+
+    /// A rejection, as its caller is told.
+    fn problem(rejection: &Self::Rejection) -> Problem;
+
+    /// There is none of this name.
+    fn missing() -> Problem;
+}
+
+/// The bank's aggregates in a store. Cheap to clone.
 #[derive(Clone)]
 pub struct Bank {
     store: Store,
@@ -25,7 +37,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// The accounts in the store on these ports; needs a tokio runtime.
+    /// The aggregates in the store on these ports; needs a tokio runtime.
     pub fn new(ports: Ports) -> Self {
         let entropy = Arc::clone(&ports.entropy);
         Self { store: Store::new(ports, Settings::default()), entropy }
@@ -36,27 +48,24 @@ impl Bank {
         &self.store
     }
 
-    /// Loads an account that was opened.
-    pub async fn load(&self, id: &AccountId) -> Result<Loaded<Account>, Problem> {
-        let loaded = self.store.load::<Account>(id.as_str()).await?;
-        if loaded.version == headwater::Version::ZERO {
-            return Err(rejection::problem(&bank::AccountRejection::NotOpen));
-        }
-        Ok(loaded)
+    /// Loads an aggregate that has begun.
+    pub async fn load<A: Served>(&self, id: &impl AsRef<str>) -> Result<Loaded<A>, Problem> {
+        let loaded = self.store.load::<A>(id.as_ref()).await?;
+        if loaded.version == Version::ZERO { Err(A::missing()) } else { Ok(loaded) }
     }
 
-    /// Executes a command on an account.
-    pub async fn execute(
+    /// Executes a command.
+    pub async fn execute<A: Served>(
         &self,
-        id: &AccountId,
-        command: AccountCommand,
+        id: &impl AsRef<str>,
+        command: A::Command,
         headers: CommandHeaders,
-    ) -> Result<Executed<Account>, Problem> {
-        let event = command.event();
+    ) -> Result<Executed<A>, Problem> {
+        let event = A::event(&command);
         let options = headers.into_options(OnConflict::Retry);
-        let executed = self.store.execute::<Account>(id.as_str(), command, options).await;
+        let executed = self.store.execute::<A>(id.as_ref(), command, options).await;
         let executed = executed.map_err(|error| match error {
-            ExecuteError::Rejected(why) => rejection::problem(&why),
+            ExecuteError::Rejected(why) => A::problem(&why),
             ExecuteError::Store(error) => error.into(),
         })?;
         if executed.repeat && !did(&executed, &event) {
@@ -65,39 +74,58 @@ impl Bank {
         Ok(executed)
     }
 
-    /// The key of a request that came without one. The answer to a request of unknown end tells it, for the retry.
-    pub(crate) fn fresh_key(&self) -> Result<CommitId, Problem> {
-        Ok(self.entropy.unique().parse()?)
+    /// What an aggregate is called that a command begins, and the key of the command. Where the caller gives no id it
+    /// follows from the key, so that a retry begins the same one; without a key it is a fresh one, and the answer to a
+    /// request of unknown end tells it, for the retry.
+    pub(crate) fn named<I: FromStr<Err = InvalidText>>(
+        &self,
+        id: Option<I>,
+        headers: &mut CommandHeaders,
+    ) -> Result<I, Problem> {
+        let key = match headers.commit_id.take() {
+            Some(key) => key,
+            None => self.entropy.unique().parse()?,
+        };
+        let id = id.map_or_else(|| derived_id(&key), Ok)?;
+        headers.commit_id = Some(key);
+        Ok(id)
     }
 }
 
 /// Whether the commit that stands is the one that this event would have made.
-fn did(executed: &Executed<Account>, event: &AccountEvent) -> bool {
+fn did<A: Served>(executed: &Executed<A>, event: &A::Event) -> bool {
     let committed = executed.commit.as_ref().and_then(|commit| commit.events.first());
-    committed.is_some_and(|stored| stored.decode::<AccountEvent>().is_ok_and(|committed| committed == *event))
+    committed.is_some_and(|stored| stored.decode::<A::Event>().is_ok_and(|committed| committed == *event))
 }
 
-/// The account that an opening with this key opens, if the caller names none: so a retry opens the same one.
-pub(crate) fn derived_id(key: &CommitId) -> Result<AccountId, Problem> {
-    /// Names of accounts that follow from a key; drawn once, and never changed.
+/// The id that follows from a key.
+fn derived_id<I: FromStr<Err = InvalidText>>(key: &CommitId) -> Result<I, Problem> {
+    /// Names that follow from a key; drawn once, and never changed.
     const NAMESPACE: Uuid = Uuid::from_u128(0x8f4b_6f0e_35c1_4c53_9d5e_0b8a_7f6a_21d4);
     let id = Uuid::new_v5(&NAMESPACE, key.as_str().as_bytes()).to_string();
-    id.parse().map_err(|error| invalid_id(&error))
+    id.parse().map_err(|error| invalid("id", &error))
 }
 
-fn invalid_id(error: &bank::InvalidText) -> Problem {
-    Problem::invalid(StatusCode::BAD_REQUEST, "id", error.to_string())
+/// A name in a path that breaks its rule.
+fn invalid(field: &str, error: &InvalidText) -> Problem {
+    Problem::invalid(StatusCode::BAD_REQUEST, field, error.to_string())
 }
 
-/// The account that a path names.
+/// What a path names.
 #[derive(Debug, Clone)]
-pub struct AccountPath(pub AccountId);
+pub struct Named<I>(pub I);
 
-impl<S: Send + Sync> FromRequestParts<S> for AccountPath {
+impl<S: Send + Sync, I: FromStr<Err = InvalidText>> FromRequestParts<S> for Named<I> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let PathId(id) = PathId::from_request_parts(parts, state).await?;
-        id.parse().map(Self).map_err(|error| invalid_id(&error))
+        id.parse().map(Self).map_err(|error| invalid("id", &error))
+    }
+}
+
+impl fmt::Debug for Bank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bank").field("store", &self.store).finish_non_exhaustive()
     }
 }

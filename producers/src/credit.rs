@@ -1,14 +1,14 @@
 //! The service `credit`: money comes into an account.
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use bank::{AccountCommand, Amount, Reference};
+use bank::{AccountCommand, AccountId, Amount, Reference};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, Problem};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, AccountAnswer},
-    bank::{AccountPath, Bank},
+    bank::{Bank, Named},
 };
 
 /// The service over a bank.
@@ -52,7 +52,7 @@ struct CreditMoney {
 )]
 async fn credit(
     State(bank): State<Bank>,
-    AccountPath(id): AccountPath,
+    Named(id): Named<AccountId>,
     headers: CommandHeaders,
     Json(CreditMoney { amount, reference }): Json<CreditMoney>,
 ) -> Result<Response, Problem> {

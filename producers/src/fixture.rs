@@ -1,4 +1,4 @@
-//! The three services over a world in memory, and a caller that looks at whole answers.
+//! The services over a world in memory, and a caller that looks at whole answers.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Bank, accounts, credit, withdraw};
+use crate::{Bank, accounts, credit, users, withdraw};
 
 /// One process of each service, over ports that fail as a test says.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub(crate) struct Services {
     pub(crate) log: Arc<FaultyLog>,
     accounts: Router,
     credit: Router,
+    users: Router,
     withdraw: Router,
 }
 
@@ -44,13 +45,22 @@ impl Services {
         let log = Arc::new(FaultyLog::new(world.log.clone()));
         let bank = Bank::new(Ports { objects: objects.clone(), log: log.clone(), ..world.ports() });
         let (accounts, credit) = (accounts::app(bank.clone()), credit::app(bank.clone()));
-        Self { withdraw: withdraw::app(bank.clone()), bank, objects, log, accounts, credit }
+        let (users, withdraw) = (users::app(bank.clone()), withdraw::app(bank.clone()));
+        Self { bank, objects, log, accounts, credit, users, withdraw }
     }
 
     /// Services with an account `42` of this overdraft limit and balance.
     pub(crate) async fn with_account(overdraft_limit: i64, balance: i64) -> Self {
         let services = Self::alone();
         services.open(overdraft_limit, balance).await;
+        services
+    }
+
+    /// Services with a user `42`.
+    pub(crate) async fn with_user() -> Self {
+        let services = Self::alone();
+        let registered = services.post("/users", json!({"id": "42", "username": "zoe"}), &[]).await;
+        assert_eq!(registered.status, 201, "{registered:?}");
         services
     }
 
@@ -88,6 +98,7 @@ impl Services {
         let router = match path.rsplit('/').next() {
             Some("credit") => &self.credit,
             Some("withdraw") => &self.withdraw,
+            _ if path.starts_with("/user") => &self.users,
             _ => &self.accounts,
         };
         let request = Request::builder().method(method).uri(path);
@@ -99,7 +110,7 @@ impl Services {
     /// The example of every POST in the services' documents, with its path.
     pub(crate) async fn examples(&self) -> Vec<(String, Value)> {
         let mut examples = Vec::new();
-        for router in [&self.accounts, &self.credit, &self.withdraw] {
+        for router in [&self.accounts, &self.credit, &self.withdraw, &self.users] {
             let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
             let document = router.clone().oneshot(request).await.expect("infallible");
             examples.extend(posts(&Answer::read(document).await.json));

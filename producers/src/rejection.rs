@@ -1,4 +1,4 @@
-//! Why an account says no, as a problem document of its own kind.
+//! Why the bank says no, as problem documents of kinds of their own.
 //!
 //! | kind | status | members |
 //! |---|---|---|
@@ -8,44 +8,85 @@
 //! | `insufficient-funds` | 422 | `available`, `asked` |
 //! | `balance-too-large` | 422 | `balance`, `most` |
 //! | `balance-not-zero` | 422 | `balance` |
+//! | `not-registered` | 404 | |
+//! | `already-registered` | 409 | |
 //! | `idempotency-key-reused` | 422 | |
 //!
 //! A rejection is not remembered: a retry with the same key decides again, on what is there then.
 
-use bank::{AccountRejection, MAX_BALANCE};
+use bank::{
+    Account, AccountCommand, AccountEvent, AccountRejection, MAX_BALANCE, User, UserCommand, UserEvent,
+    UserRejection,
+};
 use http::StatusCode;
 use service::Problem;
 
-/// The problem of a rejection.
-pub fn problem(rejection: &AccountRejection) -> Problem {
-    let unprocessable = |kind, title| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title);
-    let problem = match rejection {
-        AccountRejection::NotOpen => Problem::new(StatusCode::NOT_FOUND, "not-open", "no such account"),
-        AccountRejection::AlreadyOpen => {
-            Problem::new(StatusCode::CONFLICT, "already-open", "the account exists")
-        }
-        AccountRejection::Closed => unprocessable("closed", "the account is closed"),
-        AccountRejection::InsufficientFunds { available, asked } => {
-            unprocessable("insufficient-funds", "the funds do not suffice")
-                .with("available", *available)
-                .with("asked", asked.get())
-        }
-        AccountRejection::BalanceTooLarge { balance } => {
-            unprocessable("balance-too-large", "the balance would pass its bound")
-                .with("balance", balance.get())
-                .with("most", MAX_BALANCE)
-        }
-        AccountRejection::BalanceNotZero { balance } => {
-            unprocessable("balance-not-zero", "the balance is not zero").with("balance", balance.get())
-        }
-    };
-    problem.with_detail(rejection.to_string())
+use crate::bank::Served;
+
+impl Served for Account {
+    fn event(command: &AccountCommand) -> AccountEvent {
+        command.event()
+    }
+
+    fn problem(rejection: &AccountRejection) -> Problem {
+        let problem = match rejection {
+            AccountRejection::NotOpen => Problem::new(StatusCode::NOT_FOUND, "not-open", "no such account"),
+            AccountRejection::AlreadyOpen => {
+                Problem::new(StatusCode::CONFLICT, "already-open", "the account exists")
+            }
+            AccountRejection::Closed => unprocessable("closed", "the account is closed"),
+            AccountRejection::InsufficientFunds { available, asked } => {
+                unprocessable("insufficient-funds", "the funds do not suffice")
+                    .with("available", *available)
+                    .with("asked", asked.get())
+            }
+            AccountRejection::BalanceTooLarge { balance } => {
+                unprocessable("balance-too-large", "the balance would pass its bound")
+                    .with("balance", balance.get())
+                    .with("most", MAX_BALANCE)
+            }
+            AccountRejection::BalanceNotZero { balance } => {
+                unprocessable("balance-not-zero", "the balance is not zero").with("balance", balance.get())
+            }
+        };
+        problem.with_detail(rejection.to_string())
+    }
+
+    fn missing() -> Problem {
+        Self::problem(&AccountRejection::NotOpen)
+    }
+}
+
+impl Served for User {
+    fn event(command: &UserCommand) -> UserEvent {
+        command.event()
+    }
+
+    fn problem(rejection: &UserRejection) -> Problem {
+        let problem = match rejection {
+            UserRejection::NotRegistered => {
+                Problem::new(StatusCode::NOT_FOUND, "not-registered", "no such user")
+            }
+            UserRejection::AlreadyRegistered => {
+                Problem::new(StatusCode::CONFLICT, "already-registered", "the user exists")
+            }
+            UserRejection::Closed => unprocessable("closed", "the user has left"),
+        };
+        problem.with_detail(rejection.to_string())
+    }
+
+    fn missing() -> Problem {
+        Self::problem(&UserRejection::NotRegistered)
+    }
+}
+
+fn unprocessable(kind: &'static str, title: &'static str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title)
 }
 
 /// The problem of a key that stands for another command already.
 pub(crate) fn key_reused() -> Problem {
-    let title = "the Idempotency-Key was used before";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title).with_detail(
+    unprocessable("idempotency-key-reused", "the Idempotency-Key was used before").with_detail(
         "it stands for a command that did something else, and nothing was done now: use a fresh one",
     )
 }

@@ -1,14 +1,14 @@
 //! The service `withdraw`: money goes out of an account, as far as the overdraft limit allows.
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use bank::{AccountCommand, Amount, Reference};
+use bank::{AccountCommand, AccountId, Amount, Reference};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, Problem};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, AccountAnswer},
-    bank::{AccountPath, Bank},
+    bank::{Bank, Named},
 };
 
 /// The service over a bank.
@@ -52,7 +52,7 @@ struct WithdrawMoney {
 )]
 async fn withdraw(
     State(bank): State<Bank>,
-    AccountPath(id): AccountPath,
+    Named(id): Named<AccountId>,
     headers: CommandHeaders,
     Json(WithdrawMoney { amount, reference }): Json<WithdrawMoney>,
 ) -> Result<Response, Problem> {

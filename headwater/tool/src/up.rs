@@ -16,7 +16,7 @@ pub struct Args {
     /// Keep everything in this directory; in memory without it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The port of the local AWS; the services take 8080 to 8084.
+    /// The port of the local AWS; the services take 8080 to 8086.
     #[arg(long, default_value_t = localstack::DEFAULT_PORT)]
     port: u16,
     /// Take free ports for everything.
@@ -76,7 +76,7 @@ fn greeting(cluster: &Cluster) -> String {
     let url = |service| cluster.urls(service).into_iter().next().unwrap_or_default();
     let aws = cluster.aws().endpoint();
     let (accounts, credit, withdraw) = (url("accounts"), url("credit"), url("withdraw"));
-    let (balance, limit) = (url("balance"), url("credit-limit"));
+    let (balance, limit, users) = (url("balance"), url("credit-limit"), url("users"));
     format!(
         r#"
   AWS           {aws}
@@ -85,11 +85,13 @@ fn greeting(cluster: &Cluster) -> String {
   withdraw      {withdraw}
   balance       {balance}
   credit-limit  {limit}
+  users         {users}
 
 Try:
   curl -i {accounts}/accounts -H 'content-type: application/json' -d '{{"id":"42","overdraft_limit":5000}}'
   curl -i {credit}/accounts/42/credit -H 'content-type: application/json' -H 'idempotency-key: k1' -d '{{"amount":1250}}'
   curl -i '{balance}/balance/42?token=account/42@2'
+  curl -i {users}/users -H 'content-type: application/json' -d '{{"id":"9","username":"ann"}}'
 
 In another terminal: cargo run --release -- tail --from-start --endpoint {aws}
 Ctrl-C finishes what is under way and stops everything."#

@@ -1,11 +1,13 @@
-//! Texts within bounds: the name of an account, and what a payer writes.
+//! Texts within bounds: what accounts and users are called, and what a payer writes.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest [`AccountId`], in bytes.
-const ACCOUNT_ID_BYTES: usize = 64;
+/// Longest [`AccountId`] and [`UserId`], in bytes.
+const ID_BYTES: usize = 64;
+/// Shortest and longest [`Username`], in bytes.
+const USERNAME_BYTES: std::ops::RangeInclusive<usize> = 3..=30;
 /// Longest [`Reference`], in characters: what SEPA allows.
 const REFERENCE_CHARACTERS: usize = 140;
 
@@ -25,15 +27,61 @@ pub struct AccountId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Reference(String);
 
+/// The name of a user's stream, which never changes: as an [`AccountId`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserId(String);
+
+/// What a user is called: 3 to 30 ASCII letters, digits, dashes, dots and underscores, a letter first. ASCII, because what
+/// looks the same must be the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Username(String);
+
+impl Username {
+    /// The form by which names are compared: in lower case.
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+/// What accounts and users may be called.
+fn check_id(text: String) -> Result<String, InvalidText> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=ID_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(text);
+    }
+    Err(InvalidText(format!("1 to {ID_BYTES} ASCII letters, digits, dashes and underscores")))
+}
+
 impl TryFrom<String> for AccountId {
     type Error = InvalidText;
 
     fn try_from(text: String) -> Result<Self, InvalidText> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=ACCOUNT_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
+        check_id(text).map(Self)
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        check_id(text).map(Self)
+    }
+}
+
+impl TryFrom<String> for Username {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        if USERNAME_BYTES.contains(&text.len()) && begins && text.bytes().all(allowed) {
             return Ok(Self(text));
         }
-        let rule = format!("1 to {ACCOUNT_ID_BYTES} ASCII letters, digits, dashes and underscores");
+        let (least, most) = (USERNAME_BYTES.start(), USERNAME_BYTES.end());
+        let rule =
+            format!("{least} to {most} ASCII letters, digits, dashes, dots and underscores, a letter first");
         Err(InvalidText(rule))
     }
 }
@@ -50,12 +98,18 @@ impl TryFrom<String> for Reference {
     }
 }
 
-/// Text in, text out: what both have in common.
+/// Text in, text out: what all have in common.
 macro_rules! as_text {
     ($name:ident) => {
         impl $name {
             /// The text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
                 &self.0
             }
         }
@@ -83,6 +137,8 @@ macro_rules! as_text {
 }
 
 as_text!(AccountId);
+as_text!(UserId);
+as_text!(Username);
 as_text!(Reference);
 
 #[cfg(test)]
@@ -96,6 +152,16 @@ mod tests {
         }
         for text in ["", "a/b", "a b", "ü", "..", "%2e", &"x".repeat(65)] {
             assert!(text.parse::<AccountId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_username_begins_with_a_letter_and_has_one_folded_form() {
+        for text in ["ann", "A.b-c_9", &"x".repeat(30)] {
+            assert_eq!(text.parse::<Username>().expect(text).folded(), text.to_lowercase());
+        }
+        for text in ["", "an", "9nn", ".nn", "änn", "a nn", &"x".repeat(31)] {
+            assert!(text.parse::<Username>().is_err(), "{text}");
         }
     }
 

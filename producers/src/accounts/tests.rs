@@ -131,11 +131,13 @@ async fn what_http_refuses_is_a_problem_document() {
 async fn the_examples_of_the_documents_work() {
     let examples = Services::alone().examples().await;
     let paths: Vec<&str> = examples.iter().map(|(path, _)| path.as_str()).collect();
-    let all = ["/accounts", "/accounts/42/close", "/accounts/42/credit", "/accounts/42/withdraw"];
-    assert_eq!(paths, all);
+    let accounts = ["/accounts", "/accounts/42/close", "/accounts/42/credit", "/accounts/42/withdraw"];
+    let users = ["/users", "/users/42/close", "/users/42/rename"];
+    assert_eq!(paths, [&accounts[..], &users].concat());
     for (path, example) in examples {
         let services = match path.as_str() {
-            "/accounts" => Services::alone(),
+            "/accounts" | "/users" => Services::alone(),
+            _ if path.starts_with("/users") => Services::with_user().await,
             _ => Services::with_account(5000, 0).await,
         };
         let answer = services.post(&path, example, &[]).await;

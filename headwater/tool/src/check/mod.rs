@@ -9,7 +9,7 @@ use std::{
 };
 
 use archiver::{chain::ChainError, replay::Replay};
-use bank::{Account, AccountEvent};
+use bank::{Account, AccountEvent, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use futures::TryStreamExt;
 use headwater::{
@@ -62,6 +62,7 @@ async fn gather(clients: &Clients) -> Result<(Evidence, u64), CheckError> {
     let commits = replay.commits().map_ok(|replayed| (replayed.archived.stream, replayed.archived.commit));
     evidence.replayed(commits.try_collect::<Vec<_>>().await?);
     evidence.projected(&ports, &Balances, |_, _, _| Ok(())).await?;
+    evidence.claimed::<User>(&ports).await?;
     let derive = |limits: &CreditLimits, view: &mut _, stream: &_| limits.derive(view, stream).map(drop);
     evidence.projected(&ports, &CreditLimits, derive).await?;
     Ok((evidence, replay.count().await?.segments))

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The invariants that are checked.
-const CHECKED: [Invariant; 10] = [
+const CHECKED: [Invariant; 11] = [
     Invariant::H1,
     Invariant::H2,
     Invariant::H3,
@@ -21,6 +21,7 @@ const CHECKED: [Invariant; 10] = [
     Invariant::H6,
     Invariant::H7,
     Invariant::H8,
+    Invariant::H9,
     Invariant::H10,
     Invariant::H11,
 ];

@@ -9,7 +9,7 @@ use std::{
 
 /// The packages and what of them a cluster runs.
 const BINARIES: [(&str, &[&str]); 3] = [
-    ("producers", &["accounts", "credit", "withdraw"]),
+    ("producers", &["accounts", "credit", "users", "withdraw"]),
     ("consumers", &["balance", "credit-limit"]),
     ("archiver", &["archiver"]),
 ];

@@ -37,8 +37,14 @@ pub const STREAM: &str = "headwater";
 pub const CREDIT_LIMITS: &str = "credit-limits";
 
 /// The services, with the port that each has under [`Ports::Fixed`].
-pub const SERVICES: [(&str, u16); 5] =
-    [("accounts", 8080), ("credit", 8081), ("withdraw", 8082), ("balance", 8083), ("credit-limit", 8084)];
+pub const SERVICES: [(&str, u16); 6] = [
+    ("accounts", 8080),
+    ("credit", 8081),
+    ("withdraw", 8082),
+    ("balance", 8083),
+    ("credit-limit", 8084),
+    ("users", 8086),
+];
 
 /// What a cluster is like.
 #[derive(Debug, Clone)]

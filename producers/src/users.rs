@@ -1,0 +1,238 @@
+//! The service `users`: register under a name that nobody else has, rename, leave; and whether a name is free.
+//!
+//! A name is one whatever its case. Whoever loses the race for it is told 409, `/problems/taken`. A name that a crash left
+//! claimed frees itself when somebody wants it, half a minute later at most; until then the answer is 503, try again.
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bank::{User, UserCommand, UserId, UserStatus, Username};
+use headwater::{Aggregate, Executed, Publication, StreamId, Token, Version};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem, Written};
+use utoipa::{OpenApi, ToSchema};
+
+use crate::bank::{Bank, Named};
+
+/// The service over a bank.
+pub fn app(bank: Bank) -> Router {
+    let router = Router::new()
+        .route("/users", post(register))
+        .route("/users/{id}", get(read))
+        .route("/users/{id}/rename", post(rename))
+        .route("/users/{id}/close", post(close))
+        .route("/usernames/{id}", get(look_up))
+        .with_state(bank);
+    service::app(router, Document::openapi())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "users", description = "Registers users, each under a name that is nobody else's"),
+    paths(register, read, rename, close, look_up)
+)]
+struct Document;
+
+/// A new user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"id": "9", "username": "ann"}))]
+struct RegisterUser {
+    /// 1 to 64 ASCII letters, digits, dashes and underscores. If not given, it follows from the `Idempotency-Key`, so that
+    /// a retry registers the same user; without a key it is a fresh one.
+    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    id: Option<UserId>,
+    /// 3 to 30 ASCII letters, digits, dashes, dots and underscores, a letter first; unique whatever its case.
+    #[schema(value_type = String, min_length = 3, max_length = 30, pattern = "^[A-Za-z][A-Za-z0-9._-]*$")]
+    username: Username,
+}
+
+/// Another name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "bob"}))]
+struct RenameUser {
+    /// As at the registration.
+    #[schema(value_type = String, min_length = 3, max_length = 30, pattern = "^[A-Za-z][A-Za-z0-9._-]*$")]
+    username: Username,
+}
+
+/// A user at a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "9", "username": "ann", "status": "registered", "version": 1, "publication": "published", "repeat": false,
+}))]
+struct UserAnswer {
+    /// The user.
+    id: String,
+    /// Their name; the last one, if they have left.
+    username: String,
+    /// `registered` or `closed`.
+    #[schema(value_type = String, example = "registered")]
+    status: UserStatus,
+    /// How many events they have.
+    version: u64,
+    /// Whether Kinesis has the command's events; `pending` ones will come. Not in the answer to a read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "published")]
+    publication: Option<Publication>,
+    /// The command stood already, from an earlier request with the same `Idempotency-Key`. Not in the answer to a read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<bool>,
+}
+
+/// Whether a name can be had.
+#[derive(Debug, Serialize, ToSchema)]
+struct UsernameAnswer {
+    /// The name as it was asked for.
+    #[schema(example = "ann")]
+    username: String,
+    /// `free` or `taken`, as of now: only the registration decides.
+    #[schema(example = "taken")]
+    status: &'static str,
+}
+
+impl UserAnswer {
+    fn new(id: &UserId, user: &User, version: Version) -> Self {
+        Self {
+            id: id.to_string(),
+            username: user.username().map(Username::to_string).unwrap_or_default(),
+            status: user.status(),
+            version: version.get(),
+            publication: None,
+            repeat: None,
+        }
+    }
+
+    fn executed(id: &UserId, done: Executed<User>) -> Response {
+        let answer = Self {
+            publication: Some(done.publication),
+            repeat: Some(done.repeat),
+            ..Self::new(id, &done.state, done.token.version)
+        };
+        (Written(done.token), Json(answer)).into_response()
+    }
+}
+
+/// Registers a user.
+#[utoipa::path(
+    post,
+    path = "/users",
+    params(CommandParameters),
+    request_body = RegisterUser,
+    responses(
+        (status = 201, body = UserAnswer, headers(("Location"), ("ETag"), ("Session-Token"))),
+        (status = 409, description = "the name is taken, or the user registered before", body = Problem, content_type = "application/problem+json"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn register(
+    State(bank): State<Bank>,
+    mut headers: CommandHeaders,
+    Json(RegisterUser { id, username }): Json<RegisterUser>,
+) -> Result<Response, Problem> {
+    let id: UserId = bank.named(id, &mut headers)?;
+    let done = bank.execute::<User>(&id, UserCommand::Register { username }, headers).await?;
+    let location = HeaderValue::try_from(format!("/users/{id}"))
+        .map_err(|_| Problem::blank(StatusCode::INTERNAL_SERVER_ERROR))?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], UserAnswer::executed(&id, done)).into_response())
+}
+
+/// Shows a user as they are now, every answered command included.
+#[utoipa::path(
+    get,
+    path = "/users/{id}",
+    params(
+        ("id" = String, Path, example = "9"),
+        ("If-None-Match" = Option<String>, Header, description = "the version that the caller has"),
+    ),
+    responses(
+        (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
+        (status = 304, description = "the caller has the newest version"),
+        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn read(
+    State(bank): State<Bank>,
+    Named(id): Named<UserId>,
+    KnownVersion(known): KnownVersion,
+) -> Result<Response, Problem> {
+    let loaded = bank.load::<User>(&id).await?;
+    let stream = StreamId::new(User::KIND, id.as_str())?;
+    let written = Written(Token { stream, version: loaded.version });
+    if known == Some(loaded.version) {
+        return Ok((StatusCode::NOT_MODIFIED, written, ()).into_response());
+    }
+    Ok((written, Json(UserAnswer::new(&id, &loaded.state, loaded.version))).into_response())
+}
+
+/// Gives a user another name.
+#[utoipa::path(
+    post,
+    path = "/users/{id}/rename",
+    params(("id" = String, Path, example = "9"), CommandParameters),
+    request_body = RenameUser,
+    responses(
+        (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
+        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn rename(
+    State(bank): State<Bank>,
+    Named(id): Named<UserId>,
+    headers: CommandHeaders,
+    Json(RenameUser { username }): Json<RenameUser>,
+) -> Result<Response, Problem> {
+    let done = bank.execute::<User>(&id, UserCommand::Rename { username }, headers).await?;
+    Ok(UserAnswer::executed(&id, done))
+}
+
+/// Lets a user leave, for ever; their name is free again.
+#[utoipa::path(
+    post,
+    path = "/users/{id}/close",
+    params(("id" = String, Path, example = "9"), CommandParameters),
+    responses(
+        (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
+        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "they have left before", body = Problem, content_type = "application/problem+json"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn close(
+    State(bank): State<Bank>,
+    Named(id): Named<UserId>,
+    headers: CommandHeaders,
+) -> Result<Response, Problem> {
+    Ok(UserAnswer::executed(&id, bank.execute::<User>(&id, UserCommand::Close, headers).await?))
+}
+
+/// Tells whether a name is free.
+#[utoipa::path(
+    get,
+    path = "/usernames/{id}",
+    params(("id" = String, Path, description = "the name", example = "ann")),
+    responses(
+        (status = 200, body = UsernameAnswer),
+        (status = 400, description = "nobody can have such a name", body = Problem, content_type = "application/problem+json"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn look_up(
+    State(bank): State<Bank>,
+    Named(username): Named<Username>,
+) -> Result<Json<UsernameAnswer>, Problem> {
+    let holder = bank.store().holder::<User>(&User::claim(&username)).await?;
+    let status = if holder.is_some() { "taken" } else { "free" };
+    Ok(Json(UsernameAnswer { username: username.to_string(), status }))
+}
+
+#[cfg(test)]
+mod tests;
