@@ -16,7 +16,7 @@ use headwater_tests::{PATIENCE, cluster};
 use headwater_tool::cluster::{Addresses, Cluster, STORE, STREAM};
 use localstack::{Fault, Gate, Request};
 use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 const NAMES: [&str; 8] = ["ann", "bob", "carl", "dora", "emil", "fay", "gus", "hanna"];
@@ -71,13 +71,7 @@ async fn register_and_die(cluster: &Cluster, name: &str, (operation, prefix, don
         match (here, done) {
             (true, true) => Fault::HoldAfter(held.clone()),
             (true, false) => Fault::HoldBefore(held.clone()),
-            (false, _) => {
-                if request.operation != operation {
-                    return Fault::Pass;
-                }
-                first.store(true, Ordering::Relaxed);
-                Fault::Pass
-            }
+            (false, _) => Fault::Pass,
         }
     });
     let body = json!({"id": format!("doomed-{name}"), "username": name});
