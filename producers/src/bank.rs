@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use bank::{Account, AccountCommand, AccountEvent, AccountId};
 use headwater::{
-    CommitId, ExecuteError, Executed, Loaded, OnConflict, Settings, Store,
+    CommitId, ExecuteError, Executed, Loaded, OnConflict, Schemas, Settings, Store,
     port::{Entropy, Ports},
 };
 use http::{StatusCode, request::Parts};
@@ -74,7 +74,9 @@ impl Bank {
 /// Whether the commit that stands is the one that this event would have made.
 fn did(executed: &Executed<Account>, event: &AccountEvent) -> bool {
     let committed = executed.commit.as_ref().and_then(|commit| commit.events.first());
-    committed.is_some_and(|stored| stored.decode::<AccountEvent>().is_ok_and(|committed| committed == *event))
+    committed.is_some_and(|stored| {
+        Schemas::of::<Account>().decode::<AccountEvent>(stored).is_ok_and(|committed| committed == *event)
+    })
 }
 
 /// The account that an opening with this key opens, if the caller names none: so a retry opens the same one.
