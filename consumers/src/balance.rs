@@ -14,7 +14,7 @@ use axum::{
 };
 use bank::{AccountEvent, AccountStatus, OverdraftLimit};
 use headwater::{
-    StreamId,
+    StreamId, Upcaster,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,7 @@ impl Projection for Balances {
     const NAME: &'static str = "balance";
     type View = Held;
     type Event = AccountEvent;
+    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         account::key(stream)

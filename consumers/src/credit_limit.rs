@@ -27,7 +27,7 @@ use axum::{
 };
 use bank::{AccountEvent, Amount};
 use headwater::{
-    StreamId, Version,
+    Schemas, StreamId, Upcaster, Version,
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,7 @@ impl Projection for CreditLimits {
     const NAME: &'static str = "credit-limit";
     type View = CreditLimit;
     type Event = AccountEvent;
+    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         account::key(stream)
@@ -123,7 +124,7 @@ impl Forward for CreditLimits {
         let after = view.changes;
         (view.limit, view.changes) = (limit, after.next());
         let stream = StreamId::new(KIND, stream.id()).map_err(ApplyError::new)?;
-        Derived::one(stream, after, &CreditLimitEvent::CreditLimitChanged { limit }, 1).map(Some)
+        Derived::one(stream, after, &CreditLimitEvent::CreditLimitChanged { limit }, Schemas::FIRST).map(Some)
     }
 }
 

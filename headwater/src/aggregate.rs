@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::claim::Claim;
+use crate::{claim::Claim, schema::Upcaster};
 
 /// A thing that takes commands and remembers by events. Its state before the first event is its [`Default`].
 ///
@@ -12,7 +12,9 @@ use crate::claim::Claim;
 ///
 /// - Both functions are pure: the same state and argument give the same answer, everywhere and for ever.
 /// - `evolve` takes every event that `decide` ever returned.
-/// - A change of what the serialized state means gets a new [`Self::SCHEMA`].
+/// - A change of what the serialized state means gets a new [`Self::SCHEMA`], and so does a state that remembers more or
+///   less: an older version that runs meanwhile would read it, and write it back without what it does not know.
+/// - A change of what an event's data mean gets an upcaster in [`Self::UPCASTERS`].
 ///
 /// ```
 /// use headwater::Aggregate;
@@ -58,6 +60,10 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
     /// What it remembers: a serde enum, see [`event`](crate::event).
     type Event: Serialize + DeserializeOwned + Send + Sync + 'static;
 
+    /// How the data of older events become those of today, see [`schema`](crate::schema): what is written has the newest
+    /// schema of its type.
+    const UPCASTERS: &'static [Upcaster] = &[];
+
     /// Why it says no.
     type Rejection: Error + Send + Sync + 'static;
 
@@ -67,11 +73,6 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
 
     /// The state after `event`.
     fn evolve(&mut self, event: &Self::Event);
-
-    /// The schema number of an event's data, from 1.
-    fn event_schema(_event: &Self::Event) -> u32 {
-        1
-    }
 
     /// The unique values that this state holds, each once: no other stream of this kind holds them (H9). A command that
     /// gains one which another holds is answered [`StoreError::Taken`](crate::StoreError::Taken).

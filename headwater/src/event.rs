@@ -11,7 +11,8 @@
 //! }
 //! ```
 //!
-//! Between the two, data stays text: an event that nobody looks into is never parsed or written again.
+//! Between the two, data stays text: an event that nobody looks into is never parsed or written again. [`schema`](crate::schema)
+//! takes the one form to the other.
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -39,16 +40,31 @@ impl PartialEq for StoredEvent {
     }
 }
 
-/// An event that is no JSON enum variant, or data that do not fit the type.
-#[derive(Debug, thiserror::Error)]
-#[error("event {name:?}, schema {schema}: {reason}")]
-pub struct EventError {
-    /// The event's type, empty where it could not be told.
-    pub name: String,
-    /// The schema number.
-    pub schema: u32,
-    /// What does not fit.
-    pub reason: String,
+/// Why an event cannot be written, or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// It is no variant of the enum, or its data do not fit.
+    #[error("event {name:?}, schema {schema}: {reason}")]
+    Unfit {
+        /// The event's type, empty where it could not be told.
+        name: String,
+        /// The schema number.
+        schema: u32,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Its data are of a schema that is not known here: a deployment that is under way brings it, or one that was forgotten.
+    #[error(
+        "schema {schema} of {name} is newer than {newest}, the newest that is known here: a newer version wrote it"
+    )]
+    Newer {
+        /// The event's type.
+        name: String,
+        /// The schema number.
+        schema: u32,
+        /// The newest that is known.
+        newest: u32,
+    },
 }
 
 impl StoredEvent {
@@ -59,24 +75,25 @@ impl StoredEvent {
         Ok(Self { name, schema, data })
     }
 
-    /// Encodes one variant of a serde enum.
-    pub fn encode<E: Serialize>(event: &E, schema: u32) -> Result<Self, EventError> {
-        let error = |reason: String| EventError { name: String::new(), schema, reason };
-        let json = serde_json::to_string(event).map_err(|cause| error(cause.to_string()))?;
-        let (name, data) = match serde_json::from_str(&json).map_err(|cause| error(cause.to_string()))? {
+    /// One variant of a serde enum, as an event of schema 1.
+    pub(crate) fn of<E: Serialize>(event: &E) -> Result<Self, EventError> {
+        let unfit = |reason: String| EventError::Unfit { name: String::new(), schema: 1, reason };
+        let json = serde_json::to_string(event).map_err(|cause| unfit(cause.to_string()))?;
+        let (name, data) = match serde_json::from_str(&json).map_err(|cause| unfit(cause.to_string()))? {
             Tagged::Unit(name) => (name, RawValue::NULL.to_owned()),
             Tagged::Content(name, data) => (name, data.to_owned()),
         };
-        Self::new(name, schema, data).map_err(|cause| error(cause.to_string()))
+        Self::new(name, 1, data).map_err(|cause| unfit(cause.to_string()))
     }
 
-    /// Decodes into a serde enum, without a copy of the data.
-    pub fn decode<E: DeserializeOwned>(&self) -> Result<E, EventError> {
-        E::deserialize(Stored(self)).map_err(|cause| EventError {
-            name: self.name.clone(),
-            schema: self.schema,
-            reason: cause.to_string(),
-        })
+    /// The variant of a serde enum that it is, whatever its schema, without a copy of the data.
+    pub(crate) fn variant<E: DeserializeOwned>(&self) -> Result<E, EventError> {
+        E::deserialize(Stored(self)).map_err(|cause| self.unfit(cause.to_string()))
+    }
+
+    /// Its data do not fit.
+    pub(crate) fn unfit(&self, reason: String) -> EventError {
+        EventError::Unfit { name: self.name.clone(), schema: self.schema, reason }
     }
 }
 
@@ -203,25 +220,25 @@ mod tests {
     proptest! {
         #[test]
         fn every_shape_of_variant_comes_back(event in sample()) {
-            let stored = StoredEvent::encode(&event, 1).expect("encodes");
-            prop_assert_eq!(stored.decode::<Sample>().expect("decodes"), event);
+            let stored = StoredEvent::of(&event).expect("encodes");
+            prop_assert_eq!(stored.variant::<Sample>().expect("decodes"), event);
         }
     }
 
     #[test]
     fn the_stored_form_is_type_schema_and_data() {
         let event = Sample::Fields { text: "x".into(), inner: None };
-        let stored = StoredEvent::encode(&event, 2).expect("encodes");
+        let stored = StoredEvent::of(&event).expect("encodes");
         let json = serde_json::to_string(&stored).expect("serializes");
-        assert_eq!(json, r#"{"type":"Fields","schema":2,"data":{"text":"x","inner":null}}"#);
+        assert_eq!(json, r#"{"type":"Fields","schema":1,"data":{"text":"x","inner":null}}"#);
     }
 
     #[test]
     fn what_is_no_variant_is_refused() {
-        assert!(StoredEvent::encode(&42, 1).is_err());
-        assert!(StoredEvent::encode(&serde_json::json!({"a": 1, "b": 2}), 1).is_err());
+        assert!(StoredEvent::of(&42).is_err());
+        assert!(StoredEvent::of(&serde_json::json!({"a": 1, "b": 2})).is_err());
         let unknown = StoredEvent::new("Exploded", 1, RawValue::NULL.to_owned()).expect("a valid name");
-        let error = unknown.decode::<Sample>().expect_err("no such variant").to_string();
+        let error = unknown.variant::<Sample>().expect_err("no such variant").to_string();
         assert!(error.contains("Exploded"), "{error}");
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     load,
     port::{Arrival, Got, Log, Ports, Shard, Start},
     read::{HeadRead, Reader},
+    schema::Schemas,
 };
 
 /// Streams, views or shards that are read at a time.
@@ -236,7 +237,7 @@ async fn view_state<P: Projection>(
     let mut expected = P::View::default();
     for commit in history.commits.iter().filter(|commit| commit.last <= applied) {
         for (version, stored) in commit.versioned() {
-            let event = stored.decode().map_err(|error| corrupt(error.to_string()))?;
+            let event = Schemas::read_by::<P>().decode(stored).map_err(|error| corrupt(error.to_string()))?;
             let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
             let envelope = Envelope { stream, version, commit, at, meta, event };
             projection.apply(&mut expected, &envelope).map_err(|error| corrupt(error.to_string()))?;

@@ -27,9 +27,9 @@
 //! Every event goes through its stored form and every state through its snapshot on the way, as they do in the store: what
 //! does not survive that fails here. A failed expectation panics.
 
-use std::fmt::Debug;
+use std::{collections::BTreeSet, fmt::Debug};
 
-use crate::{aggregate::Aggregate, event::StoredEvent};
+use crate::{aggregate::Aggregate, consume::Types, event::StoredEvent, schema::Schemas};
 
 /// What happened before.
 #[track_caller]
@@ -39,6 +39,45 @@ pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<
         state.evolve(&stored::<A>(&event));
     }
     Given { state: restored(&state) }
+}
+
+/// What happened before, as it was stored, perhaps by an older version.
+#[track_caller]
+pub fn given_stored<A: Aggregate>(events: impl IntoIterator<Item = StoredEvent>) -> Given<A> {
+    let decode = |stored: StoredEvent| {
+        let event = Schemas::of::<A>().decode(&stored);
+        event.unwrap_or_else(|error| panic!("a stored event is not read any more: {error}"))
+    };
+    given(events.into_iter().map(decode))
+}
+
+/// Golden events: for each type and each schema that was ever written the stored text, and what it means today. Every text
+/// must still be read as that, those of the newest schema must be what is written today, to the letter, and none may be
+/// missing.
+#[track_caller]
+pub fn golden<A: Aggregate>(golden: impl IntoIterator<Item = (&'static str, A::Event)>)
+where
+    A::Event: PartialEq + Debug,
+{
+    let schemas = Schemas::of::<A>();
+    let mut seen = BTreeSet::new();
+    for (text, meaning) in golden {
+        let stored: StoredEvent =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{text} is no stored event: {error}"));
+        let event: A::Event = schemas.decode(&stored).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(event, meaning, "{text} means another thing (left) than it did (right)");
+        if stored.schema == schemas.newest(&stored.name) {
+            let written = schemas.encode(&event).ok().and_then(|stored| serde_json::to_string(&stored).ok());
+            assert_eq!(written.as_deref(), Some(text.trim_end()), "what is written today is another text");
+        }
+        seen.insert((stored.name, stored.schema));
+    }
+    for name in Types::of::<A::Event>().names() {
+        for schema in 1..=schemas.newest(name) {
+            let there = seen.contains(&((*name).to_owned(), schema));
+            assert!(there, "there is no golden event of {name}, schema {schema}");
+        }
+    }
 }
 
 /// What happened before; next: [`Given::when`].
@@ -122,8 +161,9 @@ impl<A> Then<A> {
 /// An event as a store would read it.
 #[track_caller]
 fn stored<A: Aggregate>(event: &A::Event) -> A::Event {
-    StoredEvent::encode(event, A::event_schema(event))
-        .and_then(|stored| stored.decode())
+    Schemas::of::<A>()
+        .encode(event)
+        .and_then(|stored| Schemas::of::<A>().decode(&stored))
         .unwrap_or_else(|error| panic!("an event does not survive its stored form: {error}"))
 }
 

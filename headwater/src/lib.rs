@@ -3,7 +3,7 @@
 //! The journey of one command, which is also the order of the modules:
 //!
 //! 1. [`StreamId`], [`Version`] and [`CommitId`] name things; [`limits`] bounds them.
-//! 2. [`aggregate`] decides: a command becomes [`event`]s. [`given`] tests it.
+//! 2. [`aggregate`] decides: a command becomes [`event`]s. [`given`] tests it. [`schema`] reads what was written long ago.
 //! 3. [`Store`] loads a state ([`mod@read`]), and commits: the head in S3 is replaced by compare-and-swap, the commit is
 //!    published to Kinesis, the caller is answered. The steps are in `commit/`, `publish` and `load`.
 //! 4. [`mod@format`] is what then stands and travels: heads, pages, records, views.
@@ -56,14 +56,16 @@ pub mod memory;
 pub mod port;
 mod publish;
 pub mod read;
+pub mod schema;
 mod store;
 
 pub use self::{
     aggregate::Aggregate,
     claim::Claim,
     error::StoreError,
-    event::StoredEvent,
+    event::{EventError, StoredEvent},
     id::{CommitId, InvalidName, StreamId, Token, Version},
+    schema::{Schemas, Upcaster},
     store::{
         Appended, ExecuteError, Executed, Expected, Loaded, OnConflict, Options, Publication, Settings, Store,
     },

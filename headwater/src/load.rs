@@ -8,13 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use crate::{
     aggregate::Aggregate,
     commit::State,
     error::StoreError,
+    event::{EventError, StoredEvent},
     format::{
         commit::Commit,
         head::{Head, Snapshot},
@@ -23,6 +23,7 @@ use crate::{
     id::{StreamId, Version},
     limits,
     read::Reader,
+    schema::Schemas,
 };
 
 /// An aggregate's state in the cache.
@@ -76,21 +77,28 @@ pub(crate) fn evolve<'a, A: Aggregate>(
     stream: &StreamId,
     commits: impl IntoIterator<Item = &'a Arc<Commit>>,
 ) -> Result<(), StoreError> {
-    for event in events::<A::Event>(stream, commits)? {
+    for event in events::<A>(stream, commits)? {
         guard(stream, || state.evolve(&event))?;
     }
     Ok(())
 }
 
-/// The typed events of commits.
-pub(crate) fn events<'a, E: DeserializeOwned>(
+/// The typed events of commits. One that a newer version of the domain wrote is not decided upon here: nothing is corrupt.
+pub(crate) fn events<'a, A: Aggregate>(
     stream: &StreamId,
     commits: impl IntoIterator<Item = &'a Arc<Commit>>,
-) -> Result<Vec<E>, StoreError> {
+) -> Result<Vec<A::Event>, StoreError> {
     let versioned = commits.into_iter().flat_map(|commit| commit.versioned());
-    let decode = |(version, event): (Version, &crate::StoredEvent)| {
-        let reason = |error: crate::event::EventError| format!("version {version}: {error}");
-        event.decode().map_err(|error| StoreError::Corrupt { key: key::head(stream), reason: reason(error) })
+    let decode = |(version, event): (Version, &StoredEvent)| {
+        guard(stream, || Schemas::of::<A>().decode(event))?.map_err(|error| match error {
+            EventError::Newer { .. } => StoreError::Unavailable(format!(
+                "{stream}@{version} cannot be read here: {error}; deploy that version here as well"
+            )),
+            EventError::Unfit { .. } => {
+                let reason = format!("version {version}: {error}");
+                StoreError::Corrupt { key: key::head(stream), reason }
+            }
+        })
     };
     versioned.map(decode).collect()
 }

@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use axum::extract::FromRequestParts;
 use bank::InvalidText;
 use headwater::{
-    Aggregate, CommitId, ExecuteError, Executed, Loaded, OnConflict, Settings, Store, Version,
+    Aggregate, CommitId, ExecuteError, Executed, Loaded, OnConflict, Schemas, Settings, Store, Version,
     port::{Entropy, Ports},
 };
 use http::{StatusCode, request::Parts};
@@ -95,7 +95,9 @@ impl Bank {
 /// Whether the commit that stands is the one that this event would have made.
 fn did<A: Served>(executed: &Executed<A>, event: &A::Event) -> bool {
     let committed = executed.commit.as_ref().and_then(|commit| commit.events.first());
-    committed.is_some_and(|stored| stored.decode::<A::Event>().is_ok_and(|committed| committed == *event))
+    let same =
+        |stored| Schemas::of::<A>().decode::<A::Event>(stored).is_ok_and(|committed| committed == *event);
+    committed.is_some_and(same)
 }
 
 /// The id that follows from a key.

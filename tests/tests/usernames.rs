@@ -113,7 +113,7 @@ async fn every_name_has_one_owner_and_every_loser_is_told() {
         async move {
             let mut chance = Rng::with_seed(client as u64);
             let name = NAMES[client % NAMES.len()];
-            let name = if client % 3 == 0 { name.to_uppercase() } else { name.to_owned() };
+            let name = if client.is_multiple_of(3) { name.to_uppercase() } else { name.to_owned() };
             let got = register(addresses, &format!("client-{client}"), &name, &mut chance).await;
             left.fetch_sub(1, Ordering::Relaxed);
             (client, got)

@@ -6,7 +6,7 @@ use axum::Router;
 use bank::AccountCommand;
 use consumers::credit_limit::{self, CreditLimitConfig, CreditLimitEvent, CreditLimits};
 use headwater::{
-    Version,
+    Schemas, Version,
     consume::Projector,
     format::{commit::Commit, record::Record},
     memory::{Fault, FaultyLog, MemoryLog},
@@ -41,7 +41,8 @@ fn changes(second: &MemoryLog) -> Vec<(i64, Arc<Commit>)> {
         record
     });
     let limit = |commit: Arc<Commit>| {
-        let CreditLimitEvent::CreditLimitChanged { limit } = commit.events[0].decode().expect("a change");
+        let CreditLimitEvent::CreditLimitChanged { limit } =
+            Schemas::FIRST.decode(&commit.events[0]).expect("a change");
         (limit, commit)
     };
     records.flat_map(|record| record.commits).map(limit).collect()

@@ -13,8 +13,8 @@ use std::{
 };
 
 use headwater::{
-    CommitId, ExecuteError, Executed, Expected, OnConflict, Options, Settings, Store, StoreError,
-    StoredEvent, StreamId, Token, Version,
+    CommitId, ExecuteError, Executed, Expected, OnConflict, Options, Schemas, Settings, Store, StoreError,
+    StreamId, Token, Version,
     consume::{Projector, QueryError},
     invariants::{Answer, Observation},
 };
@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use crate::{
     history::{Operation, Told},
     ledger::{Copies, Entry, Ledger, NewLedger, Order, TooLittle},
+    next::NextLedger,
     process::Process,
     report::{Finding, Promise},
     world::{World, lock},
@@ -32,11 +33,30 @@ use crate::{
 /// hundred commits (H8).
 const REMEMBERED: usize = 5;
 
-/// A process that takes commands: of the old version of the domain, or of the new one.
+/// The versions of the domain that run beside one another.
+#[derive(Debug, Clone, Copy)]
+enum Release {
+    Old,
+    New,
+    Next,
+}
+
+impl Release {
+    fn drawn(world: &World) -> Self {
+        let releases: &[Self] = if world.is_rolling_out() {
+            &[Self::Old, Self::New, Self::Next]
+        } else {
+            &[Self::Old, Self::New]
+        };
+        releases[world.draw(|dice| dice.usize(0..releases.len()))]
+    }
+}
+
+/// A process that takes commands, of one of the versions.
 pub(crate) struct Writer {
     pub(crate) process: Process,
     pub(crate) store: Store,
-    new: bool,
+    release: Release,
     queries: Projector<Copies>,
 }
 
@@ -51,7 +71,7 @@ impl Writer {
         };
         let store = Store::new(process.ports.clone(), settings);
         let queries = Projector::new(Copies { bug: !world.is_mended() }, &process.ports);
-        Self { store, new: world.draw(fastrand::Rng::bool), queries, process }
+        Self { store, release: Release::drawn(world), queries, process }
     }
 }
 
@@ -220,7 +240,7 @@ async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) 
         let told = tokio::select! {
             biased;
             () = writer.process.life.ended() => Told::Unknown,
-            told = execute(&writer, stream, order, options.clone()) => told,
+            told = execute(world, &writer, stream, order, options.clone()) => told,
         };
         let again = told == Told::Unknown || (told == Told::Nothing && world.draw(fastrand::Rng::bool));
         desk.end(calling, commit.clone(), told);
@@ -233,17 +253,21 @@ async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) 
 }
 
 /// Asks a writer, whichever version of the domain it runs.
-async fn execute(writer: &Writer, stream: &StreamId, order: &Order, options: Options) -> Told {
-    if writer.new {
-        told(writer.store.execute::<NewLedger>(stream.id(), order.clone(), options).await, order, |new| {
-            new.old()
-        })
-    } else {
-        told(writer.store.execute::<Ledger>(stream.id(), order.clone(), options).await, order, Ledger::clone)
+async fn execute(world: &World, writer: &Writer, stream: &StreamId, order: &Order, options: Options) -> Told {
+    let (store, id, asked) = (&writer.store, stream.id(), order.clone());
+    match writer.release {
+        Release::Old => told(world, store.execute::<Ledger>(id, asked, options).await, order, Ledger::clone),
+        Release::New => {
+            told(world, store.execute::<NewLedger>(id, asked, options).await, order, NewLedger::old)
+        }
+        Release::Next => {
+            told(world, store.execute::<NextLedger>(id, asked, options).await, order, |next| next.0.old())
+        }
     }
 }
 
 fn told<A>(
+    world: &World,
     answer: Result<Executed<A>, ExecuteError<TooLittle>>,
     order: &Order,
     state: impl Fn(&A) -> Ledger,
@@ -256,11 +280,20 @@ fn told<A>(
             Told::State(version, state(&at))
         }
         Err(ExecuteError::Rejected(_)) => Told::Refused(order.clone()),
-        Err(ExecuteError::Store(error)) => failed(&error),
+        Err(ExecuteError::Store(error)) => failed(world, &error),
     }
 }
 
-fn failed(error: &StoreError) -> Told {
+fn failed(world: &World, error: &StoreError) -> Told {
+    match error {
+        StoreError::Corrupt { key, .. } => {
+            world.find([Finding::new(Promise::Answers, key, error.to_string())]);
+        }
+        StoreError::Unavailable(reason) if reason.contains("a newer version wrote it") => {
+            world.count("newer schemas refused");
+        }
+        _ => {}
+    }
     match error {
         StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
         StoreError::Unknown { .. } => Told::Unknown,
@@ -303,7 +336,7 @@ fn options(desk: &Desk, stream: &StreamId, id: &str) -> Option<Options> {
 async fn append(desk: &Desk, stream: &StreamId, id: &str) {
     let Some(options) = options(desk, stream, id) else { return };
     let events = desk.world.draw(|dice| dice.usize(1..4));
-    let Ok(event) = StoredEvent::encode(&Entry::Booked { amount: 1 }, 1) else { return };
+    let Ok(event) = Schemas::FIRST.encode(&Entry::Booked { amount: 1 }) else { return };
     let (writer, calling, commit) = (desk.any(), desk.call(stream), options.commit_id.clone());
     desk.world.note(format_args!("{id} asks {} to append {events} to {stream}", writer.process.name));
     let told = tokio::select! {
@@ -311,7 +344,7 @@ async fn append(desk: &Desk, stream: &StreamId, id: &str) {
         () = writer.process.life.ended() => Told::Unknown,
         answer = writer.store.append(stream, vec![event; events], options) => match answer {
             Ok(appended) => Told::Committed(appended.commit.last, None),
-            Err(error) => failed(&error),
+            Err(error) => failed(&desk.world, &error),
         },
     };
     desk.end(calling, commit, told);
@@ -323,19 +356,27 @@ async fn load(desk: &Desk, stream: &StreamId) {
     let told = tokio::select! {
         biased;
         () = writer.process.life.ended() => Told::Unknown,
-        told = loaded(&writer, stream) => told,
+        told = loaded(&desk.world, &writer, stream) => told,
     };
     desk.end(calling, None, told);
 }
 
-async fn loaded(writer: &Writer, stream: &StreamId) -> Told {
+async fn loaded(world: &World, writer: &Writer, stream: &StreamId) -> Told {
     let (store, id) = (&writer.store, stream.id());
-    let loaded = if writer.new {
-        store.load::<NewLedger>(id).await.map(|loaded| (loaded.version, loaded.state.old()))
-    } else {
-        store.load::<Ledger>(id).await.map(|loaded| (loaded.version, loaded.state))
+    let loaded = match writer.release {
+        Release::Old => store.load::<Ledger>(id).await.map(|loaded| (loaded.version, loaded.state)),
+        Release::New => store.load::<NewLedger>(id).await.map(|loaded| (loaded.version, loaded.state.old())),
+        Release::Next => {
+            store.load::<NextLedger>(id).await.map(|loaded| (loaded.version, loaded.state.0.old()))
+        }
     };
-    loaded.map_or(Told::Unknown, |(version, state)| Told::State(version, state))
+    match loaded {
+        Ok((version, state)) => Told::State(version, state),
+        Err(error) => {
+            failed(world, &error);
+            Told::Unknown
+        }
+    }
 }
 
 /// Asks the view, with the token of the newest write that anybody was told of.

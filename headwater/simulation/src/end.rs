@@ -22,8 +22,9 @@ use tokio::time::sleep;
 use crate::{
     client::{Desk, Writer},
     history::{self, linearizable},
-    ledger::{BOARD, Board, Copies, Ledger, Milestones, Order, Progress},
+    ledger::{BOARD, Board, Copies, Milestones, Order, Progress},
     mapping::{Mapping, STREAM},
+    next::NextLedger,
     process::Process,
     report::{Finding, Promise},
     world::World,
@@ -46,7 +47,7 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
     let left = world.watch().streams(|delivered| closing || !delivered);
     for stream in left {
         let options = Options { on_conflict: OnConflict::Retry, ..Options::default() };
-        let last = writer.store.execute::<Ledger>(stream.id(), Order::Book(vec![1]), options).await;
+        let last = writer.store.execute::<NextLedger>(stream.id(), Order::Book(vec![1]), options).await;
         if let Err(error) = last {
             world.find([Finding::new(Promise::Ends, &stream, format!("it cannot be written: {error}"))]);
         }

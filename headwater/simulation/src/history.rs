@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use headwater::{Aggregate, CommitId, Version, format::commit::Commit, invariants::History};
+use headwater::{Aggregate, CommitId, Schemas, Version, format::commit::Commit, invariants::History};
 
-use crate::ledger::{Entry, Ledger, Order};
+use crate::{
+    ledger::{Ledger, Order},
+    next::{NextEntry, NextLedger},
+};
 
 /// The state at `version`, where a commit ends.
 pub(crate) fn state(history: &History, version: Version) -> Result<Ledger, String> {
@@ -17,8 +20,9 @@ pub(crate) fn state(history: &History, version: Version) -> Result<Ledger, Strin
 
 fn evolve(state: &mut Ledger, commit: &Commit) -> Result<(), String> {
     for event in &commit.events {
-        let entry: Entry = event.decode().map_err(|error| error.to_string())?;
-        state.evolve(&entry);
+        let entry: NextEntry =
+            Schemas::of::<NextLedger>().decode(event).map_err(|error| error.to_string())?;
+        state.evolve(&entry.old());
     }
     Ok(())
 }

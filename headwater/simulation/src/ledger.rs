@@ -1,15 +1,16 @@
 //! The domain of the simulation: a ledger whose state tells which events made it, and in which order.
 //!
 //! It exists twice, as an application does while a new version is rolled out: [`Ledger`] and [`NewLedger`] have the same
-//! events, and states that look alike and mean different things. A snapshot of the one is a wrong state of the other.
+//! events, and states that look alike and mean different things. A snapshot of the one is a wrong state of the other. The
+//! version after that is in [`next`](crate::next).
 
 use headwater::{
-    Aggregate, StreamId, Version,
+    Aggregate, Schemas, StreamId, Upcaster, Version,
     consume::{ApplyError, Derived, Envelope, Forward, Projection},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::trace::digest;
+use crate::{next::NextEntry, trace::digest};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,17 +149,18 @@ pub struct Copies {
 impl Projection for Copies {
     const NAME: &'static str = "copies";
     type View = Ledger;
-    type Event = Entry;
+    type Event = NextEntry;
+    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())
     }
 
-    fn apply(&self, view: &mut Ledger, envelope: &Envelope<'_, Entry>) -> Result<(), ApplyError> {
-        if self.bug && envelope.event == Entry::Odd {
+    fn apply(&self, view: &mut Ledger, envelope: &Envelope<'_, NextEntry>) -> Result<(), ApplyError> {
+        if self.bug && envelope.event.old() == Entry::Odd {
             return Err(ApplyError::new("nobody thought of this"));
         }
-        view.take(&envelope.event);
+        view.take(&envelope.event.old());
         Ok(())
     }
 }
@@ -173,14 +175,15 @@ pub const BOARD: &str = "all";
 impl Projection for Board {
     const NAME: &'static str = "board";
     type View = std::collections::BTreeMap<String, Ledger>;
-    type Event = Entry;
+    type Event = NextEntry;
+    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
 
     fn key(&self, _: &StreamId) -> Option<String> {
         Some(BOARD.to_owned())
     }
 
-    fn apply(&self, view: &mut Self::View, envelope: &Envelope<'_, Entry>) -> Result<(), ApplyError> {
-        view.entry(envelope.stream.id().to_owned()).or_default().take(&envelope.event);
+    fn apply(&self, view: &mut Self::View, envelope: &Envelope<'_, NextEntry>) -> Result<(), ApplyError> {
+        view.entry(envelope.stream.id().to_owned()).or_default().take(&envelope.event.old());
         Ok(())
     }
 }
@@ -213,13 +216,14 @@ pub enum Told {
 impl Projection for Milestones {
     const NAME: &'static str = "milestones";
     type View = Progress;
-    type Event = Entry;
+    type Event = NextEntry;
+    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())
     }
 
-    fn apply(&self, view: &mut Progress, envelope: &Envelope<'_, Entry>) -> Result<(), ApplyError> {
+    fn apply(&self, view: &mut Progress, envelope: &Envelope<'_, NextEntry>) -> Result<(), ApplyError> {
         if view.last != envelope.commit.as_str() {
             envelope.commit.as_str().clone_into(&mut view.last);
             view.commits += 1;
@@ -236,6 +240,6 @@ impl Forward for Milestones {
         let told = StreamId::new("milestone", stream.id()).map_err(ApplyError::new)?;
         let after = Version::new(view.told);
         view.told += 1;
-        Derived::one(told, after, &Told::Reached { commits: view.commits }, 1).map(Some)
+        Derived::one(told, after, &Told::Reached { commits: view.commits }, Schemas::FIRST).map(Some)
     }
 }

@@ -31,6 +31,7 @@ pub mod history;
 pub mod ledger;
 mod many;
 mod mapping;
+pub mod next;
 mod observed;
 mod process;
 mod report;

@@ -95,6 +95,7 @@ fn trouble(world: &Arc<World>, desk: &Arc<Desk>) -> Vec<JoinHandle<()>> {
         tokio::spawn(clocks(Arc::clone(world), Arc::clone(desk))),
         tokio::spawn(strays(Arc::clone(world))),
         tokio::spawn(repair(Arc::clone(world))),
+        tokio::spawn(rollout(Arc::clone(world))),
         tokio::spawn(replays(Arc::clone(world))),
     ];
     if let Some(every) = weather.deaths {
@@ -140,6 +141,15 @@ async fn repair(world: Arc<World>) {
     sleep(world.time(Duration::from_mins(2))).await;
     world.note(format_args!("the projection is mended"));
     world.mend();
+}
+
+/// The next version of the domain is rolled out, in half of the runs: writers that start from now on may be of it.
+async fn rollout(world: Arc<World>) {
+    if world.draw(Rng::bool) {
+        sleep(world.time(Duration::from_secs(20))).await;
+        world.note(format_args!("the next version is rolled out"));
+        world.roll_out();
+    }
 }
 
 /// Somebody replays the archive while it grows, through the same weather: each commit once, in version order per stream.

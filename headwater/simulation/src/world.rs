@@ -38,6 +38,8 @@ pub(crate) struct World {
     calm: AtomicBool,
     /// The bug in the projection has been mended.
     mended: AtomicBool,
+    /// The next version of the domain is being rolled out.
+    rolling: AtomicBool,
     dice: Mutex<Rng>,
     trace: Mutex<Trace>,
     watch: Mutex<Watch>,
@@ -63,6 +65,7 @@ impl World {
             weather,
             calm: AtomicBool::new(false),
             mended: AtomicBool::new(false),
+            rolling: AtomicBool::new(false),
             dice: Mutex::new(dice),
             trace: Mutex::new(Trace::new()),
             watch: Mutex::default(),
@@ -128,6 +131,16 @@ impl World {
     /// Whether the projection has been mended.
     pub(crate) fn is_mended(&self) -> bool {
         self.mended.load(Ordering::Relaxed)
+    }
+
+    /// Begins to roll out the next version of the domain.
+    pub(crate) fn roll_out(&self) {
+        self.rolling.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the next version is being rolled out.
+    pub(crate) fn is_rolling_out(&self) -> bool {
+        self.rolling.load(Ordering::Relaxed)
     }
 
     /// Adds a line to the trace.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 const SEEDS: u64 = 500;
 
 /// Faults of which each must have struck in the seeds of a build, or they prove less than they seem to.
-const STRUCK: [&str; 14] = [
+const STRUCK: [&str; 15] = [
     "answer lost",
     "batches again",
     "batches discarded",
@@ -22,6 +22,7 @@ const STRUCK: [&str; 14] = [
     "deaths",
     "in flight",
     "is lost",
+    "newer schemas refused",
     "reshards",
     "throttled",
 ];

@@ -18,6 +18,7 @@ use crate::{
     load::{self, Folded},
     port::{Clock, Ports},
     read::Reader,
+    schema::Schemas,
     store::{Appended, ExecuteError, Executed, Expected, OnConflict, Options, Publication},
 };
 
@@ -182,6 +183,14 @@ impl<A: Aggregate> ExecuteTask<A> {
         Executed { state, token, commit, repeat, publication: Publication::Published }
     }
 
+    /// The commit stands, and this answer must not deny it.
+    fn standing(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Unavailable(reason) => self.call.unknown(&reason),
+            error => error,
+        }
+    }
+
     /// The state at `version`, where a commit ends, of the base or of the draft.
     async fn state_at(draft: &Draft, reader: &Reader, version: Version) -> Result<A, StoreError> {
         let newest = draft.state.as_ref().and_then(|state| state.any().downcast_ref::<A>());
@@ -218,7 +227,7 @@ impl<A: Aggregate> ExecuteTask<A> {
     ) -> Result<bool, StoreError> {
         let committed = reader.commits(&draft.base.head, decided.on).await?;
         let drafted = draft.commits.iter().filter(|commit| commit.first > decided.on);
-        let others = load::events(&self.call.stream, committed.iter().chain(drafted))?;
+        let others = load::events::<A>(&self.call.stream, committed.iter().chain(drafted))?;
         load::guard(&self.call.stream, || state.merge(&decided.events, &others))
     }
 }
@@ -233,7 +242,7 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
     ) -> Result<Decision, StoreError> {
         self.end = None;
         if let Some((first, last)) = self.call.find(draft, reader).await? {
-            let state = Self::state_at(draft, reader, last).await?;
+            let state = Self::state_at(draft, reader, last).await.map_err(|error| self.standing(error))?;
             let commit = draft.commit_at(reader, first).await?;
             self.end = Some(Ok(self.executed(state, last, commit, true)));
             return Ok(Decision::Repeat(first));
@@ -303,9 +312,8 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
 }
 
 fn encode<A: Aggregate>(events: &[A::Event]) -> Result<Vec<StoredEvent>, StoreError> {
-    let encode = |event| StoredEvent::encode(event, A::event_schema(event));
     let invalid = |error: EventError| StoreError::Invalid { field: "events", rule: error.to_string() };
-    events.iter().map(encode).collect::<Result<_, _>>().map_err(invalid)
+    events.iter().map(|event| Schemas::of::<A>().encode(event)).collect::<Result<_, _>>().map_err(invalid)
 }
 
 /// Events that are appended as they are.

@@ -72,14 +72,19 @@ fn view_key<P: Projection>(projection: &P, stream: &StreamId) -> Option<String> 
 
 /// The event types that a projection reads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Types(Option<&'static [&'static str]>);
+pub(crate) struct Types(Option<&'static [&'static str]>);
 
 impl Types {
     /// Asks the enum itself for its variants. One that does not tell, as an untagged enum, is taken to read all.
-    pub(super) fn of<E: DeserializeOwned>() -> Self {
+    pub(crate) fn of<E: DeserializeOwned>() -> Self {
         let mut variants = None;
         let _ = E::deserialize(Probe(&mut variants));
         Self(variants)
+    }
+
+    /// Their names; none where the enum does not tell.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        self.0.unwrap_or_default()
     }
 
     /// Whether events of this type are read.

@@ -25,6 +25,7 @@ use crate::{
     error::StoreError,
     format::view::{Parked, View},
     id::{StreamId, Version},
+    schema::Schemas,
 };
 
 /// Longest error text that a view keeps, in bytes.
@@ -151,7 +152,8 @@ fn apply<P: Projection>(
             if !rules.types.contains(&stored.name) {
                 continue;
             }
-            let event = stored.decode::<P::Event>().map_err(|error| error.to_string())?;
+            let event =
+                Schemas::read_by::<P>().decode::<P::Event>(stored).map_err(|error| error.to_string())?;
             let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
             let envelope = Envelope { stream, version, commit, at, meta, event };
             rules.projection.apply(state, &envelope).map_err(|error| error.to_string())?;

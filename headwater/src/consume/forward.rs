@@ -35,6 +35,7 @@ use crate::{
     id::{StreamId, Version},
     limits,
     port::{Entropy, Entry, Log, backoff},
+    schema::Schemas,
 };
 
 /// How long a batch waits for the other stream.
@@ -71,14 +72,14 @@ pub struct Derived {
 }
 
 impl Derived {
-    /// One event, after `after` others of the derived stream; `schema` is the number of its data's schema.
+    /// One event, after `after` others of the derived stream.
     pub fn one<E: Serialize>(
         stream: StreamId,
         after: Version,
         event: &E,
-        schema: u32,
+        schemas: Schemas,
     ) -> Result<Self, ApplyError> {
-        let event = StoredEvent::encode(event, schema).map_err(ApplyError::new)?;
+        let event = schemas.encode(event).map_err(ApplyError::new)?;
         Ok(Self { stream, after, events: vec![event] })
     }
 }

@@ -26,6 +26,7 @@ pub mod rule;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::decode::Types;
 pub use self::{
     forward::{Derived, Forward},
     park::{ParkedStream, Unparked, parked},

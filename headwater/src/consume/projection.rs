@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     format::commit::Meta,
     id::{CommitId, StreamId, Version},
+    schema::Upcaster,
 };
 
 /// A fold of streams into views.
@@ -65,6 +66,10 @@ pub trait Projection: Send + Sync + 'static {
 
     /// The events that it reads: a serde enum with a variant for each type.
     type Event: DeserializeOwned;
+
+    /// How the data of older events become those of today, see [`schema`](crate::schema). An event of a newer schema parks its
+    /// stream.
+    const UPCASTERS: &'static [Upcaster] = &[];
 
     /// The view that a stream feeds; `None` where the projection does not read the stream.
     fn key(&self, stream: &StreamId) -> Option<String>;

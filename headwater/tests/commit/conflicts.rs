@@ -1,8 +1,6 @@
 //! Competing writers: retry, abandon, merge.
 
-use headwater::{
-    ExecuteError, Expected, OnConflict, Options, StoreError, StoredEvent, Version, memory::World,
-};
+use headwater::{ExecuteError, Expected, OnConflict, Options, Schemas, StoreError, Version, memory::World};
 
 use crate::{
     counter::{Command, Counter, Event},
@@ -173,7 +171,7 @@ async fn a_group_that_loses_is_decided_again_as_a_whole() {
 async fn appended_events_are_events_like_others() {
     let world = World::new(27);
     let process = Process::new(&world);
-    let event = StoredEvent::encode(&Event::Added(4), 1).expect("an event");
+    let event = Schemas::FIRST.encode(&Event::Added(4)).expect("an event");
     let appended = process.store.append(&stream("a"), vec![event.clone(); 2], Options::default()).await;
     assert_eq!(appended.expect("appended").commit.last, Version::new(2));
     assert_eq!(process.run("a", Command::Add(1)).await.state, Counter { sum: 9, events: 3 });

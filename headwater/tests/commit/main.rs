@@ -14,3 +14,4 @@ mod order;
 mod process;
 mod publishing;
 mod requests;
+mod schemas;

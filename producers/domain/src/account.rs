@@ -3,7 +3,7 @@
 //! Every command becomes one event, [`AccountCommand::event`]; the decision is whether the account allows that event now,
 //! [`Account::allows`]. So a retry, a merge and a first decision ask one question.
 
-use headwater::Aggregate;
+use headwater::{Aggregate, Upcaster};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -120,6 +120,11 @@ pub enum AccountRejection {
     },
 }
 
+impl AccountEvent {
+    /// How the data of older events become those of today: for the account, and for every projection that reads it.
+    pub const UPCASTERS: &'static [Upcaster] = &[];
+}
+
 impl AccountCommand {
     /// What happens if the account allows it.
     pub fn event(&self) -> AccountEvent {
@@ -186,6 +191,7 @@ impl Aggregate for Account {
 
     type Command = AccountCommand;
     type Event = AccountEvent;
+    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
     type Rejection = AccountRejection;
 
     fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, AccountRejection> {

@@ -1,7 +1,7 @@
 //! The checker against a search that tries every order.
 
 use headwater::{
-    StoredEvent, StreamId,
+    Schemas, StreamId,
     format::{commit::Meta, head::Head},
 };
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use proptest::{prelude::*, sample::Index};
 use std::sync::Arc;
 
 use super::*;
+use crate::ledger::Entry;
 
 fn id(number: u64) -> CommitId {
     format!("c{number}").parse().expect("an id")
@@ -17,7 +18,7 @@ fn id(number: u64) -> CommitId {
 /// A stream of that many commits of one event each: `c1` at 1, `c2` at 2 and so on.
 fn history(commits: u64) -> History {
     let stream: StreamId = "ledger/0".parse().expect("a stream");
-    let event = StoredEvent::encode(&Entry::Booked { amount: 1 }, 1).expect("an event");
+    let event = Schemas::FIRST.encode(&Entry::Booked { amount: 1 }).expect("an event");
     let commit = |number| {
         let version = Version::new(number);
         let (at, events) = (Timestamp::UNIX_EPOCH, vec![event.clone()]);

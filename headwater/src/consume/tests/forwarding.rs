@@ -13,6 +13,7 @@ use crate::{
     id::{StreamId, Version},
     memory::{Fault, FaultyLog, MemoryLog, Operation},
     port::{Log, LogError, ObjectError},
+    schema::Schemas,
 };
 
 /// Tells of every commit that made the sum pass a multiple of ten.
@@ -61,7 +62,7 @@ impl Forward for Tens {
         view.events += 1;
         let padding = if tens > 1_000_000 { "x".repeat(1 << 20) } else { String::new() };
         let stream = StreamId::new("tens", stream.id()).map_err(ApplyError::new)?;
-        Derived::one(stream, after, &Ten::Reached { tens, padding }, 1).map(Some)
+        Derived::one(stream, after, &Ten::Reached { tens, padding }, Schemas::FIRST).map(Some)
     }
 }
 
@@ -127,7 +128,7 @@ fn check(bench: &Bench, second: &Second, commits: &[Arc<Commit>], complete: bool
             "in order"
         );
         assert_eq!(commit.id.as_str(), cause);
-        let Ten::Reached { tens: told, .. } = commit.events[0].decode().expect("decodes");
+        let Ten::Reached { tens: told, .. } = Schemas::FIRST.decode(&commit.events[0]).expect("decodes");
         assert_eq!(told, *tens);
     }
     let told = view(bench).map_or(0, |view| view.state.events);

@@ -5,6 +5,7 @@ mod faults;
 mod forwarding;
 mod parking;
 mod querying;
+mod schemas;
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +32,7 @@ use crate::{
     id::{StreamId, Version},
     memory::{Fault, FaultyObjects, World},
     port::{Arrival, Objects, Ports, Sequence},
+    schema::Schemas,
 };
 
 /// Remembers every event that it took in. The streams `account/a-1` and `account/a-2` feed the view `a`.
@@ -165,7 +167,7 @@ pub(super) fn stream(text: &str) -> StreamId {
 }
 
 pub(super) fn added(number: u64) -> StoredEvent {
-    StoredEvent::encode(&Event::Added(number), 1).expect("encodes")
+    Schemas::FIRST.encode(&Event::Added(number)).expect("encodes")
 }
 
 pub(super) fn raw(name: &str, json: &str) -> StoredEvent {

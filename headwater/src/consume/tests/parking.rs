@@ -13,10 +13,11 @@ use crate::{
     id::Version,
     memory::{Fault, Operation},
     port::{ETag, ObjectError},
+    schema::Schemas,
 };
 
 fn bad() -> [(StoredEvent, &'static str); 3] {
-    let encode = |event: &Event| StoredEvent::encode(event, 1).expect("encodes");
+    let encode = |event: &Event| Schemas::FIRST.encode(event).expect("encodes");
     [
         (encode(&Event::Refused), "refused"),
         (encode(&Event::Panicking), "the projection panicked: out of range"),

@@ -6,9 +6,9 @@ use super::{Bench, Event, added, history, plain, record, stream};
 use crate::{
     consume::QueryError,
     error::StoreError,
-    event::StoredEvent,
     id::{Token, Version},
     memory::Operation,
+    schema::Schemas,
 };
 
 fn token(text: &str) -> Token {
@@ -69,7 +69,7 @@ async fn a_token_of_another_view_or_of_the_future_is_invalid() {
 async fn a_parked_stream_is_told_and_never_shown_as_fresh() {
     let bench = Bench::new();
     let one = stream("account/a-1");
-    let refused = StoredEvent::encode(&Event::Refused, 1).expect("encodes");
+    let refused = Schemas::FIRST.encode(&Event::Refused).expect("encodes");
     let commits = history([vec![added(1)], vec![added(2)], vec![refused], vec![added(8)]]);
     bench.store(&one, &commits, 0);
 

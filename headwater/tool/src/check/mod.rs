@@ -13,7 +13,7 @@ use bank::{Account, AccountEvent, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use futures::TryStreamExt;
 use headwater::{
-    Aggregate, CommitId, StoreError, StreamId, aws::Clients, consume::Forward, evidence::Evidence,
+    Aggregate, CommitId, Schemas, StoreError, StreamId, aws::Clients, consume::Forward, evidence::Evidence,
     invariants::History,
 };
 
@@ -80,7 +80,7 @@ fn money(histories: &BTreeMap<StreamId, History>, driven: &Driven) -> Vec<String
             .flat_map(|history| &history.commits)
             .flat_map(|commit| &commit.events)
         {
-            match stored.decode::<AccountEvent>() {
+            match Schemas::of::<Account>().decode::<AccountEvent>(stored) {
                 Ok(event) => account.evolve(&event),
                 Err(error) => violations.push(format!("{stream}: {error}")),
             }

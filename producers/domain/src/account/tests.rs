@@ -1,6 +1,6 @@
 //! The account's decisions, given / when / then, and what holds whatever is asked.
 
-use headwater::{StoredEvent, given::given};
+use headwater::given::{given, golden};
 use proptest::prelude::*;
 
 use super::*;
@@ -111,21 +111,21 @@ fn a_decision_merges_while_it_stays_right() {
 }
 
 #[test]
-fn the_stored_form_does_not_change() {
+fn golden_events_of_every_schema_mean_what_they_meant() {
     let reference = Some("rent".parse().expect("a reference"));
-    for (event, json) in [
-        (opened(500), r#"{"type":"Opened","schema":1,"data":{"overdraft_limit":500}}"#),
+    golden::<Account>([
+        (include_str!("../../tests/golden/Opened.1.json"), opened(500)),
         (
+            include_str!("../../tests/golden/Credited.1.json"),
             AccountEvent::Credited { amount: amount(7), reference },
-            r#"{"type":"Credited","schema":1,"data":{"amount":7,"reference":"rent"}}"#,
         ),
-        (withdrawn(7), r#"{"type":"Withdrawn","schema":1,"data":{"amount":7}}"#),
-        (AccountEvent::Closed, r#"{"type":"Closed","schema":1,"data":null}"#),
-    ] {
-        let stored = StoredEvent::encode(&event, Account::event_schema(&event)).expect("encodes");
-        assert_eq!(serde_json::to_string(&stored).expect("serializes"), json);
-        assert_eq!(stored.decode::<AccountEvent>().expect("decodes"), event);
-    }
+        (include_str!("../../tests/golden/Withdrawn.1.json"), withdrawn(7)),
+        (include_str!("../../tests/golden/Closed.1.json"), AccountEvent::Closed),
+    ]);
+}
+
+#[test]
+fn the_snapshot_does_not_change() {
     let state = given::<Account>([opened(500), credited(7)]).state();
     let json = serde_json::to_string(&state).expect("serializes");
     assert_eq!(json, r#"{"status":"open","balance":7,"overdraft_limit":500}"#);
