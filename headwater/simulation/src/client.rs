@@ -237,11 +237,19 @@ async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) 
     loop {
         let (writer, calling) = (desk.any(), desk.call(stream));
         world.note(format_args!("{id} asks {} for {order:?} on {stream}", writer.process.name));
+        let before = wanted(order).map(|name| (name, world.watch().held(name, stream)));
         let told = tokio::select! {
             biased;
             () = writer.process.life.ended() => Told::Unknown,
             told = execute(world, &writer, stream, order, options.clone()) => told,
         };
+        if let (Told::Taken, Some((name, (held, taken)))) = (&told, before)
+            && !held
+            && world.watch().held(name, stream).1 == taken
+        {
+            let found = format!("{stream} was told that {name} is taken, and nobody had it");
+            world.find([Finding::new(Promise::Answers, stream, found)]);
+        }
         let again = told == Told::Unknown || (told == Told::Nothing && world.draw(fastrand::Rng::bool));
         desk.end(calling, commit.clone(), told);
         if !again || world.draw(|dice| dice.u8(0..5)) == 0 {
@@ -249,6 +257,14 @@ async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) 
         }
         world.count("calls repeated");
         sleep(world.time(Duration::from_secs(3))).await;
+    }
+}
+
+/// The name that an order asks for.
+fn wanted(order: &Order) -> Option<&str> {
+    match order {
+        Order::Name(name) => Some(name),
+        _ => None,
     }
 }
 
@@ -292,15 +308,14 @@ fn failed(world: &World, error: &StoreError) -> Told {
         StoreError::Unavailable(reason) if reason.contains("a newer version wrote it") => {
             world.count("newer schemas refused");
         }
+        StoreError::Taken { .. } => world.count("names taken"),
         _ => {}
     }
     match error {
         StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
         StoreError::Unknown { .. } => Told::Unknown,
-        StoreError::Unavailable(_)
-        | StoreError::Taken { .. }
-        | StoreError::Invalid { .. }
-        | StoreError::Corrupt { .. } => Told::Nothing,
+        StoreError::Taken { .. } => Told::Taken,
+        StoreError::Unavailable(_) | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => Told::Nothing,
     }
 }
 
@@ -310,7 +325,9 @@ fn order(world: &World, long: bool) -> Order {
         1 => Order::Odd,
         2 | 3 if long => Order::Note(dice.usize(4_000..30_000)),
         2 | 3 => Order::Note(dice.usize(1..40)),
-        4..=7 => Order::Book(vec![-dice.i64(1..60)]),
+        // Fewer names than ledgers, so that each is wanted by several.
+        4 | 5 => Order::Name(["", "ann", "bob"][dice.usize(0..3)].to_owned()),
+        6..=9 => Order::Book(vec![-dice.i64(1..60)]),
         _ => Order::Book((0..dice.usize(1..4)).map(|_| dice.i64(1..20)).collect()),
     })
 }

@@ -9,7 +9,7 @@ use std::{
 use archiver::replay::Replay;
 use futures::TryStreamExt;
 use headwater::{
-    OnConflict, Options, StreamId, Version,
+    ExecuteError, OnConflict, Options, StoreError, StreamId, Version,
     consume::{Projection, Projector, Unparked, parked},
     evidence::Evidence,
     format::{commit::Commit, key, record::Record, view::View},
@@ -52,6 +52,7 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
             world.find([Finding::new(Promise::Ends, &stream, format!("it cannot be written: {error}"))]);
         }
     }
+    names(world, &writer).await;
     writer.store.drain(SETTLED).await;
     for _ in 0..600 {
         sleep(Duration::from_secs(1)).await;
@@ -60,6 +61,20 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
         }
     }
     world.find([Finding::new(Promise::Ends, "mappings", "records are still not worked through")]);
+}
+
+/// No name is stuck: whoever asks for one has it, or somebody else does.
+async fn names(world: &World, writer: &Writer) {
+    for name in ["ann", "bob"] {
+        let asked = Order::Name(name.to_owned());
+        let asked =
+            writer.store.execute::<NextLedger>(&format!("wants-{name}"), asked, Options::default()).await;
+        match asked {
+            Ok(_) => world.count("names free in the end"),
+            Err(ExecuteError::Store(StoreError::Taken { .. })) => {}
+            Err(error) => world.find([Finding::new(Promise::Ends, name, format!("it is stuck: {error}"))]),
+        }
+    }
 }
 
 /// Heals what the mended projection could not take before.
@@ -85,6 +100,9 @@ pub(crate) async fn check(world: &Arc<World>, desk: &Desk) {
         Ok(evidence) => evidence,
         Err(error) => return world.find([Finding::new(Promise::Format, "evidence", error.to_string())]),
     };
+    if let Err(error) = evidence.claimed::<NextLedger>(&world.ports()).await {
+        world.find([Finding::new(Promise::Format, "claims", error.to_string())]);
+    }
     match archived(world).await {
         Ok(commits) => evidence.replayed(commits),
         Err(error) => world.find([Finding::new(Promise::Format, "archive", error)]),

@@ -53,6 +53,8 @@ pub enum Told {
     Refused(Order),
     /// That the stream was at this version, which was not the right one.
     Conflict(Version),
+    /// That another stream has the name.
+    Taken,
     /// That nothing was committed.
     Nothing,
 }
@@ -143,7 +145,8 @@ fn fits(
 ) -> Result<bool, String> {
     Ok(match &operation.told {
         Told::Unknown => false,
-        Told::Nothing => true,
+        // What others have is no part of this stream.
+        Told::Nothing | Told::Taken => true,
         Told::Committed(end, _) => {
             let stands = operation.commit.as_ref().and_then(|commit| ends.get(commit));
             if stands != Some(end) {

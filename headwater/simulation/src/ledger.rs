@@ -5,7 +5,7 @@
 //! version after that is in [`next`](crate::next).
 
 use headwater::{
-    Aggregate, Schemas, StreamId, Upcaster, Version,
+    Aggregate, Claim, Schemas, StreamId, Upcaster, Version,
     consume::{ApplyError, Derived, Envelope, Forward, Projection},
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,15 @@ pub enum Entry {
     },
     /// Something that a projection with a bug cannot take.
     Odd,
+    /// The ledger has another name; none where it is empty. A name is unique.
+    Named {
+        /// The name.
+        name: String,
+    },
 }
+
+/// The set of the claims to names.
+pub const NAMES: &str = "ledger-name";
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub enum Order {
     Note(usize),
     /// Do what projections with a bug cannot take.
     Odd,
+    /// Have this name from now on; none where it is empty.
+    Name(String),
     /// Nothing.
     Nothing,
 }
@@ -52,6 +62,8 @@ pub struct TooLittle(i64);
 pub struct Ledger {
     /// The sum of what was booked.
     pub sum: i64,
+    /// What nobody else is called; empty where it has no name.
+    pub name: String,
     /// How many events made this state.
     pub events: u64,
     /// Which events made it, and in which order.
@@ -69,6 +81,10 @@ impl Ledger {
             }
             Entry::Noted { text } => bytes.extend(text.as_bytes()),
             Entry::Odd => bytes.push(b'!'),
+            Entry::Named { name } => {
+                bytes.extend(name.as_bytes());
+                self.name.clone_from(name);
+            }
         }
         self.chain = digest(&bytes);
     }
@@ -91,12 +107,18 @@ impl Aggregate for Ledger {
             }
             Order::Note(bytes) => Ok(vec![Entry::Noted { text: "n".repeat(*bytes) }]),
             Order::Odd => Ok(vec![Entry::Odd]),
+            Order::Name(name) if *name == self.name => Ok(Vec::new()),
+            Order::Name(name) => Ok(vec![Entry::Named { name: name.clone() }]),
             Order::Nothing => Ok(Vec::new()),
         }
     }
 
     fn evolve(&mut self, entry: &Entry) {
         self.take(entry);
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        if self.name.is_empty() { Vec::new() } else { vec![Claim::new(NAMES, self.name.as_str())] }
     }
 
     fn merge(&self, decided: &[Entry], _others: &[Entry]) -> bool {
@@ -132,6 +154,10 @@ impl Aggregate for NewLedger {
         let mut old = self.old();
         old.take(entry);
         *self = Self(Ledger { sum: old.sum * 100, ..old });
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        self.0.claims()
     }
 
     fn merge(&self, decided: &[Entry], others: &[Entry]) -> bool {

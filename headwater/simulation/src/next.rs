@@ -4,7 +4,7 @@
 //! hundred times as much. This version is rolled out while the two older ones go on, which must refuse what they don't
 //! know. Those who only read were given it before, as they should be.
 
-use headwater::{Aggregate, Upcaster};
+use headwater::{Aggregate, Claim, Upcaster};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -60,6 +60,10 @@ impl Aggregate for NextLedger {
 
     fn evolve(&mut self, entry: &NextEntry) {
         self.0.evolve(&entry.old());
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        self.0.claims()
     }
 
     fn merge(&self, decided: &[NextEntry], others: &[NextEntry]) -> bool {

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use headwater::{
-    StreamId, Version,
+    Schemas, StreamId, Version,
     format::{head::Head, key, page::Page, record::Record, view::View},
-    invariants::{self, History, Published, Violation},
+    invariants::{self, History, Invariant, Published, Violation},
 };
 
 use serde_json::Value;
 
 use crate::{
-    ledger::Ledger,
+    ledger::{Entry, Ledger},
     report::{Finding, Promise},
 };
 
@@ -27,6 +27,10 @@ pub(crate) struct Watch {
     views: BTreeMap<String, BTreeMap<StreamId, Version>>,
     /// Commits of derived streams as they first arrived.
     derived: BTreeMap<StreamId, Published>,
+    /// The name that each ledger has, if it has one.
+    names: BTreeMap<StreamId, String>,
+    /// How often each name was taken by somebody.
+    taken: BTreeMap<String, u64>,
 }
 
 /// A stream.
@@ -75,9 +79,37 @@ impl Watch {
         broken.extend(invariants::one_behind(&history, seen.map_or(&nothing, |seen| &seen.published)));
         let mut findings: Vec<Finding> = broken.into_iter().map(Finding::from).collect();
         findings.extend(snapshot(&history)?);
+        findings.extend(self.named(stream, &history));
         let published = self.streams.remove(stream).map(|seen| seen.published).unwrap_or_default();
         self.streams.insert(stream.clone(), Seen { history, published });
         Ok(findings)
+    }
+
+    /// A name has one ledger (H9), at every moment.
+    fn named(&mut self, stream: &StreamId, history: &History) -> Option<Finding> {
+        let events = history.commits.iter().rev().flat_map(|commit| commit.events.iter().rev());
+        let name =
+            events.filter_map(|event| Schemas::FIRST.decode(event).ok()).find_map(|entry| match entry {
+                Entry::Named { name } => Some(name),
+                _ => None,
+            })?;
+        if self.names.get(stream) == Some(&name) {
+            return None;
+        }
+        let other = self.names.iter().find(|(other, held)| *other != stream && **held == name);
+        let found = other.map(|(other, _)| format!("{other} and {stream} are called {name}"));
+        self.names.remove(stream);
+        if !name.is_empty() {
+            *self.taken.entry(name.clone()).or_default() += 1;
+            self.names.insert(stream.clone(), name.clone());
+        }
+        found.map(|found| Finding::new(Promise::Invariant(Invariant::H9), name, found))
+    }
+
+    /// Whether another ledger has the name now, and how often it was taken by anybody.
+    pub(crate) fn held(&self, name: &str, stream: &StreamId) -> (bool, u64) {
+        let by_another = self.names.iter().any(|(other, held)| other != stream && held == name);
+        (by_another, self.taken.get(name).copied().unwrap_or_default())
     }
 
     /// Takes in a record that arrived.

@@ -103,7 +103,7 @@ fn search(history: &History, operations: &[Operation]) -> bool {
                     (makes.is_some_and(|commit| commit.last == *end) && place(history, done + 1, &rest()))
                         || (repeats && place(history, done, &rest()))
                 }
-                Told::Nothing => place(history, done, &rest()),
+                Told::Nothing | Told::Taken => place(history, done, &rest()),
                 Told::State(at, told) => *at == version && *told == state && place(history, done, &rest()),
                 Told::Refused(order) => state.decide(order).is_err() && place(history, done, &rest()),
                 Told::Conflict(actual) => *actual == version && place(history, done, &rest()),
