@@ -22,9 +22,10 @@
 //! An answer that was lost is no special case: what stands at the key is ordinal k + 1, whoever wrote it, and the archiver
 //! goes on from what it covers. A PUT that happens late meets its own condition.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use headwater::port::{Entropy, Got, ObjectError, Objects, Precondition, Sequence, backoff};
 use jiff::{ToSpan, civil::Date};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -33,6 +34,9 @@ use crate::{
     place::{Place, shard_prefix},
     segment::{Footer, Segment},
 };
+
+/// Segments that are read at a time on the way back.
+pub(crate) const SEGMENTS_AT_A_TIME: u8 = 16;
 
 /// Why a chain could not be read or continued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,9 +184,44 @@ impl Chain {
 
     /// Reads a segment that must stand.
     pub async fn demand(&self, place: Place) -> Result<Segment, ChainError> {
-        let missing =
-            || ChainError::Corrupt { key: self.key(place), reason: "the segment is missing".to_owned() };
-        self.read(place).await?.ok_or_else(missing)
+        self.read(place).await?.ok_or_else(|| self.missing(place))
+    }
+
+    fn missing(&self, place: Place) -> ChainError {
+        ChainError::Corrupt { key: self.key(place), reason: "the segment is missing".to_owned() }
+    }
+
+    /// The segments from `newest` back to the first of the chain, so many of them read at a time.
+    pub(crate) fn back(
+        &self,
+        newest: Place,
+        at_a_time: u8,
+    ) -> impl Stream<Item = Result<Segment, ChainError>> + Send + use<> {
+        let begin = (self.clone(), Some(newest), VecDeque::new());
+        stream::try_unfold(begin, move |(chain, mut next, mut read)| async move {
+            if read.is_empty()
+                && let Some(place) = next.take()
+            {
+                read = chain.chunk(place, at_a_time).await?;
+                next = read.back().and_then(|oldest: &Segment| oldest.footer().place_before());
+            }
+            Ok(read.pop_front().map(|segment| (segment, (chain, next, read))))
+        })
+    }
+
+    /// The segment at `place` and those before it of the same date, newest first.
+    async fn chunk(&self, place: Place, at_a_time: u8) -> Result<VecDeque<Segment>, ChainError> {
+        // Ordinals follow one another within a date; where the date changes, the footer tells.
+        let earlier = (0..at_a_time).filter_map(|back| place.ordinal.checked_sub(back.into()));
+        let places = earlier.filter(|ordinal| *ordinal > 0).map(|ordinal| Place { ordinal, ..place });
+        let reads: Vec<_> = places.map(|place| self.read(place)).collect();
+        let segments: Vec<Option<Segment>> =
+            stream::iter(reads).buffered(at_a_time.into()).try_collect().await?;
+        let segments: VecDeque<Segment> = segments.into_iter().map_while(|segment| segment).collect();
+        if segments.is_empty() {
+            return Err(self.missing(place));
+        }
+        Ok(segments)
     }
 
     /// Makes `body` the segment at `place`, unless one stands there.

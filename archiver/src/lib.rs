@@ -20,6 +20,8 @@
 //!    shard is archived ([`archive`]).
 //! 3. What goes to quarantine goes there before the segment that covers it ([`archive`]).
 //! 4. Whoever writes ordinal k + 1 knows the commits of the segments before it (`known`).
+//!
+//! Beside it stands [`relay`], which delivers what a dead writer left behind, and says through when all is delivered.
 
 pub mod archive;
 pub mod chain;
@@ -28,6 +30,8 @@ pub mod handler;
 mod known;
 pub mod place;
 pub mod quarantine;
+pub mod relay;
 pub mod replay;
 pub mod segment;
+mod shard;
 mod watermark;

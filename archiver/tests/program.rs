@@ -1,11 +1,13 @@
-//! The program itself, with an empty environment: what is missing is named, and nothing panics.
+//! The programs themselves, with an empty environment: what is missing is named, and nothing panics.
 
 use std::process::Command;
 
 #[test]
 fn what_is_not_configured_is_named() {
-    let ended = Command::new(env!("CARGO_BIN_EXE_archiver")).env_clear().output().expect("it starts");
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("HEADWATER_STREAM") && !said.contains("panicked"), "{said}");
+    for program in [env!("CARGO_BIN_EXE_archiver"), env!("CARGO_BIN_EXE_relay")] {
+        let ended = Command::new(program).env_clear().output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("HEADWATER_STREAM") && !said.contains("panicked"), "{said}");
+    }
 }

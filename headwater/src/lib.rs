@@ -54,7 +54,7 @@ pub mod limits;
 mod load;
 pub mod memory;
 pub mod port;
-mod publish;
+pub mod publish;
 pub mod read;
 pub mod schema;
 mod store;

@@ -5,7 +5,8 @@
 //! 3. A call takes at most [`limits::PUT_RECORDS`] records and [`limits::PUT_RECORDS_BYTES`], and never a record of a
 //!    stream that has another one unacknowledged (H4).
 //! 4. What Kinesis did not take is sent again, alone, after a growing, jittered pause; the stream stays busy meanwhile.
-//! 5. After [`limits::PUBLISH_FOR`] it is given up: the next writer of the stream helps, or the relay.
+//! 5. At its deadline it is given up, and not sent any more: the next writer of the stream helps, or the relay. A deadline is
+//!    at most [`limits::PUBLISH_FOR`] after the head was known to be unsettled, because archivers forget.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -36,11 +37,11 @@ const CALL: Duration = Duration::from_secs(15);
 /// Kinesis did not take the record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not published: {0}")]
-pub(crate) struct Unpublished(pub(crate) String);
+pub struct Unpublished(pub(crate) String);
 
 /// Publishes records. Cheap to clone; clones share one queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Publisher {
+pub struct Publisher {
     jobs: mpsc::UnboundedSender<Job>,
     room: Arc<Semaphore>,
 }
@@ -50,14 +51,19 @@ pub(crate) struct Publisher {
 struct Job {
     entry: Entry,
     since: Instant,
+    until: Instant,
     tries: u32,
     done: oneshot::Sender<Result<(), Unpublished>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Publisher {
-    /// A publisher on the log of these ports.
-    pub(crate) fn new(ports: &Ports, linger: Duration) -> Self {
+    /// A publisher on the log of these ports; a record waits for company for `linger` while another call is under way.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn new(ports: &Ports, linger: Duration) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher {
             log: Arc::clone(&ports.log),
@@ -72,14 +78,15 @@ impl Publisher {
         Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
     }
 
-    /// Publishes one record of `stream`; returns when Kinesis has it. Dropping the future does not stop the record.
-    pub(crate) async fn publish(&self, stream: &StreamId, data: Bytes) -> Result<(), Unpublished> {
+    /// Publishes one record of `stream`; returns when Kinesis has it, or soon after `until`. Dropping the future does not stop
+    /// the record.
+    pub async fn publish(&self, stream: &StreamId, data: Bytes, until: Instant) -> Result<(), Unpublished> {
         let gone = |what: &str| Unpublished(format!("the publisher is gone: {what}"));
         let bytes = u32::try_from(data.len().min(limits::RECORD_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| gone("closed"))?;
         let entry = Entry { key: stream.to_string(), data };
         let (done, answer) = oneshot::channel();
-        let job = Job { entry, since: Instant::now(), tries: 0, done, _room: room };
+        let job = Job { entry, since: Instant::now(), until, tries: 0, done, _room: room };
         self.jobs.send(job).map_err(|_| gone("not running"))?;
         answer.await.unwrap_or_else(|_| Err(gone("stopped")))
     }
@@ -121,6 +128,7 @@ impl Dispatcher {
             while let Ok(job) = queue.try_recv() {
                 self.ready.push_back(job);
             }
+            self.give_up();
             self.send();
         }
     }
@@ -129,6 +137,22 @@ impl Dispatcher {
     fn next_call(&self) -> Option<Instant> {
         let waiting = self.ready.iter().find(|job| !self.busy.contains(&job.entry.key))?;
         (self.calls.len() < CALLS).then(|| waiting.since + self.linger)
+    }
+
+    /// Drops what waits beyond its deadline: a process may have stood still for any time since it was queued.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        if self.ready.iter().all(|job| now < job.until) {
+            return;
+        }
+        for job in std::mem::take(&mut self.ready) {
+            if now < job.until {
+                self.ready.push_back(job);
+            } else {
+                // The caller may have stopped waiting.
+                let _ = job.done.send(Err(Unpublished("its time is over".to_owned())));
+            }
+        }
     }
 
     fn send(&mut self) {
@@ -181,7 +205,7 @@ impl Dispatcher {
                 let _ = job.done.send(Ok(()));
                 continue;
             };
-            if job.since.elapsed() >= limits::PUBLISH_FOR {
+            if Instant::now() >= job.until {
                 self.busy.remove(&job.entry.key);
                 let _ = job.done.send(Err(Unpublished(reason)));
                 continue;
@@ -223,11 +247,31 @@ mod tests {
         let publisher = Publisher::new(&ports, Duration::from_millis(2));
         let stream: StreamId = "account/1".parse().expect("a stream");
         log.faults().script(Operation::PutRecords, [Fault::Before(LogError::Unknown("lost".into()))]);
-        let records = ["one", "two", "three"].map(|text| publisher.publish(&stream, text.into()));
+        let until = Instant::now() + limits::PUBLISH_FOR;
+        let records = ["one", "two", "three"].map(|text| publisher.publish(&stream, text.into(), until));
         for published in futures::future::join_all(records).await {
             published.expect("published");
         }
         let arrived: Vec<Bytes> = world.log.records().into_iter().map(|arrival| arrival.data).collect();
         assert_eq!(arrived, ["one", "two", "three"], "H4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_is_not_sent_after_its_time() {
+        let world = World::new(1);
+        let log = FaultyLog::new(world.log.clone());
+        let ports = Ports { log: Arc::new(log.clone()), ..world.ports() };
+        let publisher = Publisher::new(&ports, Duration::from_millis(2));
+        let stream: StreamId = "account/1".parse().expect("a stream");
+        let until = Instant::now() + Duration::from_secs(60);
+        log.faults().hook(move |_| {
+            assert!(Instant::now() < until, "it was sent at {:?}", Instant::now() - until);
+            Fault::Before(LogError::Unknown("down".into()))
+        });
+        publisher.publish(&stream, "one".into(), until).await.expect_err("down");
+        assert!(Instant::now() < until + CALL);
+        let sent = log.faults().calls(Operation::PutRecords);
+        publisher.publish(&stream, "two".into(), Instant::now()).await.expect_err("too late");
+        assert_eq!(log.faults().calls(Operation::PutRecords), sent);
     }
 }

@@ -48,6 +48,7 @@ mod every {
         keys_may_hold_odd_characters,
         a_body_may_be_empty_or_large_but_not_too_large,
         times_are_whole_seconds_when_read,
+        what_is_stored_after_the_time_was_told_is_not_older,
     );
 
     conforms!(log(memory_stream, aws_stream):

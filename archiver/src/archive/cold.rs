@@ -7,22 +7,22 @@
 //!
 //! The mapping ends a parent before it begins a child, so the parents' chains are complete.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    pin::pin,
+};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use headwater::port::Arrival;
 use jiff::{Timestamp, civil::Date};
 
 use super::{ArchiveError, Archiver, Shard, warm::Warm};
 use crate::{
-    chain::{Chain, ChainError, Tail},
+    chain::{Chain, ChainError, SEGMENTS_AT_A_TIME, Tail},
     known::Known,
     place::Place,
-    segment::Segment,
 };
 
-/// Segments that are read at a time.
-const SEGMENTS_AT_A_TIME: u8 = 16;
 /// Segments that a warm archiver catches up with; where there are more, it starts cold.
 const CATCH_UP: usize = 32;
 
@@ -100,32 +100,17 @@ impl Reading {
     /// Remembers the commits of the segments from `newest` back to the first that ends before `horizon`. True where the
     /// chain's beginning was reached before.
     async fn back(&mut self, chain: &Chain, newest: Place, known: &mut Known) -> Result<bool, ChainError> {
-        let mut next = Some(newest);
-        while let Some(place) = next {
-            // Ordinals follow one another within a date; where the date changes, the footer tells.
-            let earlier = (0..SEGMENTS_AT_A_TIME).filter_map(|back| place.ordinal.checked_sub(back.into()));
-            let places = earlier.filter(|ordinal| *ordinal > 0).map(|ordinal| Place { ordinal, ..place });
-            let reads: Vec<_> = places.map(|place| chain.read(place)).collect();
-            let segments: Vec<Option<Segment>> =
-                stream::iter(reads).buffered(SEGMENTS_AT_A_TIME.into()).try_collect().await?;
-            if segments.first().is_none_or(Option::is_none) {
-                return Err(ChainError::Corrupt {
-                    key: chain.key(place),
-                    reason: "the segment is missing".to_owned(),
-                });
-            }
-            for segment in segments.into_iter().map_while(|segment| segment) {
-                let spans = segment.spans().map_err(|error| ChainError::Corrupt {
-                    key: chain.key(segment.footer().place),
-                    reason: error.reason,
-                })?;
-                known.extend(&spans);
-                self.segments = self.segments.saturating_sub(1);
-                let old = self.horizon.is_some_and(|horizon| segment.footer().arrived_last < horizon);
-                if old || self.segments == 0 || known.is_full() {
-                    return Ok(false);
-                }
-                next = segment.footer().place_before();
+        let mut segments = pin!(chain.back(newest, SEGMENTS_AT_A_TIME));
+        while let Some(segment) = segments.try_next().await? {
+            let spans = segment.spans().map_err(|error| ChainError::Corrupt {
+                key: chain.key(segment.footer().place),
+                reason: error.reason,
+            })?;
+            known.extend(&spans);
+            self.segments = self.segments.saturating_sub(1);
+            let old = self.horizon.is_some_and(|horizon| segment.footer().arrived_last < horizon);
+            if old || self.segments == 0 || known.is_full() {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -176,6 +176,10 @@ fn unknown<T>() -> Result<T, ObjectError> {
 
 #[async_trait]
 impl Objects for Stepwise {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        self.inner.now().await
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         match ask(&self.requests, self.name, Step::Read).await {
             Verdict::Go => self.inner.get(key, known).await,

@@ -13,6 +13,8 @@ use headwater::{
     },
 };
 
+use jiff::Timestamp;
+
 use crate::{trace::digest, world::World};
 
 /// The services as a process reaches them before its own faults: every effect is traced and watched.
@@ -60,6 +62,12 @@ impl ObservedObjects {
 
 #[async_trait]
 impl Objects for ObservedObjects {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        let now = self.inner.now().await;
+        self.line("TIME", "", &now, ToString::to_string);
+        now
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         let got = self.inner.get(key, known).await;
         self.line("GET", key, &got, |got| match got {

@@ -1,11 +1,18 @@
 //! A bucket of S3 as the [`Objects`] port.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef,
+    },
+    error::BoxError,
     operation::get_object::GetObjectOutput,
-    primitives::{ByteStream, DateTime},
+    primitives::{ByteStream, DateTime, DateTimeFormat},
 };
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -16,6 +23,9 @@ use crate::{
     limits,
     port::{ETag, Got, Listed, ObjectError, Objects, Precondition},
 };
+
+/// What is listed where only the time is asked: the relay may list it in any case, and next to nothing stands there.
+const RELAY: &str = "relay/";
 
 /// A bucket; cheap to clone.
 ///
@@ -112,12 +122,49 @@ fn unreadable(operation: &str, field: &str) -> ObjectError {
     ObjectError::Unknown(format!("{operation} was answered without a {field} that can be read"))
 }
 
+/// The time that an answer's header says: the SDK has no field for it.
+#[derive(Debug, Clone, Default)]
+struct Heard(Arc<Mutex<Option<String>>>);
+
+impl Heard {
+    fn time(&self) -> Option<Timestamp> {
+        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let date = DateTime::from_str(&text, DateTimeFormat::HttpDate).ok()?;
+        Timestamp::from_second(date.secs()).ok()
+    }
+}
+
+impl Intercept for Heard {
+    fn name(&self) -> &'static str {
+        "heard"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}
+
 fn milliseconds(time: &DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(time.to_millis().ok()?).ok()
 }
 
 #[async_trait]
 impl Objects for AwsObjects {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        let heard = Heard::default();
+        let call = self.clients.s3.list_objects_v2().bucket(&*self.bucket).prefix(RELAY).max_keys(1);
+        let call = call.customize().interceptor(heard.clone()).send();
+        self.clients.ask(0, call).await.map_err(|failure| self.failed_read(failure))?;
+        heard.time().ok_or_else(|| unreadable("ListObjectsV2", "Date"))
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         let call = self.clients.s3.get_object().bucket(&*self.bucket).key(key);
         let call = call.set_if_none_match(known.map(|etag| etag.0.clone()));

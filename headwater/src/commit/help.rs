@@ -12,6 +12,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, record::Record},
     id::StreamId,
+    limits,
     port::Ports,
     publish::Publisher,
     read::Reader,
@@ -38,6 +39,8 @@ impl Help {
             return Ok(());
         }
         let stream = &known.head.stream;
+        // From before the watermark is asked: archivers remember for as long what it did not cover then.
+        let last = Instant::now() + limits::PUBLISH_FOR;
         let settled = match known.modified {
             Some(modified) => self.settled.covers(&self.reader, modified).await,
             None => false,
@@ -50,7 +53,8 @@ impl Help {
                     "the stream's newest commit could not be published in time".to_owned(),
                 )
             };
-            let published = timeout_at(until, self.publisher.publish(stream, record)).await.map_err(late)?;
+            let published = timeout_at(until, self.publisher.publish(stream, record, last)).await;
+            let published = published.map_err(late)?;
             published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         if let Some(etag) = &known.etag {

@@ -166,9 +166,10 @@ impl Inner {
                 answer(decided, Publication::Published);
                 later
             } else {
+                let began = Instant::now();
                 match self.write(&draft, deadline).await {
                     Swap::Done(..) => {
-                        self.publish(draft, decided).await;
+                        self.publish(draft, decided, began + limits::PUBLISH_FOR).await;
                         later
                     }
                     Swap::Lost(known) => {
@@ -258,7 +259,7 @@ impl Inner {
 
     /// Publishes the round's commits and answers: at once when Kinesis has them, or after some patience as pending. Then
     /// it waits on, for no second record of the stream may be under way (H4), nor a second write unpublished (H5).
-    async fn publish(&self, mut draft: Draft, decided: Vec<Decided>) {
+    async fn publish(&self, mut draft: Draft, decided: Vec<Decided>, last: Instant) {
         let dropped = draft.dropped();
         let stream = draft.base.head.stream.clone();
         let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
@@ -270,7 +271,7 @@ impl Inner {
             }
         };
         let publish = async {
-            let mut publish = std::pin::pin!(self.help.publisher.publish(&stream, record));
+            let mut publish = std::pin::pin!(self.help.publisher.publish(&stream, record, last));
             if let Ok(published) = timeout(self.patience, &mut publish).await {
                 answer(
                     decided,
@@ -286,6 +287,8 @@ impl Inner {
         match published {
             Ok(()) => self.published(&stream, newest),
             Err(error) => {
+                // Read again it tells its age: by then the relay may have published it, and archivers may have forgotten.
+                self.cache.forget(&stream);
                 tracing::error!(%stream, version = %newest, %error, "committed, left to the next writer or the relay");
             }
         }

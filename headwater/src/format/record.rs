@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Format, FormatError, commit, commit::Commit};
+use super::{Format, FormatError, commit, commit::Commit, head::Head};
 use crate::id::StreamId;
 
 const OBJECT: &str = "record";
@@ -36,6 +36,12 @@ impl Record {
             }
         }
         Self { format: Format, kind: stream.kind().to_owned(), stream, types, commits }
+    }
+
+    /// The record of a head's newest write; `None` where the head has no commits.
+    pub fn newest(head: &Head) -> Option<Self> {
+        let commits = head.newest_commits();
+        (!commits.is_empty()).then(|| Self::new(head.stream.clone(), commits.to_vec()))
     }
 
     /// Reads and checks a record.

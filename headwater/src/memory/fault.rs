@@ -32,6 +32,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
@@ -45,6 +46,8 @@ use crate::{
 /// What a port is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
+    /// [`Objects::now`].
+    Now,
     /// [`Objects::get`].
     Get,
     /// [`Objects::put`].
@@ -276,6 +279,15 @@ impl FaultyObjects {
 
 #[async_trait]
 impl Objects for FaultyObjects {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        let inner = self.inner.clone();
+        let effect = move || {
+            let inner = inner.clone();
+            async move { inner.now().await }
+        };
+        self.faults.around(Operation::Now, "", effect).await
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         let (inner, name, known) = (self.inner.clone(), key.to_owned(), known.cloned());
         let effect = move || {

@@ -80,7 +80,7 @@ impl MemoryObjects {
             return Ok(Got::Unchanged);
         }
         check_size(key, body.len())?;
-        let modified = Timestamp::from_second(modified.as_second()).unwrap_or(*modified);
+        let modified = whole_second(*modified);
         Ok(Got::Found { body: body.clone(), etag: etag.clone(), modified })
     }
 
@@ -143,6 +143,10 @@ impl Bucket {
     }
 }
 
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
 /// Neither read nor written: what the one does, the other could not.
 fn check_size(key: &str, bytes: usize) -> Result<(), ObjectError> {
     if bytes > limits::OBJECT_BYTES {
@@ -154,6 +158,13 @@ fn check_size(key: &str, bytes: usize) -> Result<(), ObjectError> {
 
 #[async_trait]
 impl Objects for MemoryObjects {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        yield_now().await;
+        let now = whole_second(self.clock.now());
+        yield_now().await;
+        Ok(now)
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         yield_now().await;
         let got = self.get_now(key, known);

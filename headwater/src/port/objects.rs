@@ -71,10 +71,15 @@ pub enum ObjectError {
 /// - Of several writes with the same precondition at most one succeeds.
 /// - A read that begins after a write was answered sees it, or a later one; a listing as well.
 /// - No two writes of different bytes to one key give the same [`ETag`].
+/// - What is stored after [`Objects::now`] was answered has a time of storing that is not before that answer, as far as
+///   the clocks within S3 agree.
 /// - [`ObjectError::Precondition`], [`ObjectError::InFlight`] and [`ObjectError::Refused`] mean that *this attempt* did
 ///   nothing; after [`ObjectError::Unknown`] it may have happened, or happen yet.
 #[async_trait]
 pub trait Objects: Send + Sync + 'static {
+    /// What time it is by S3's own clock, in whole seconds rounded down.
+    async fn now(&self) -> Result<Timestamp, ObjectError>;
+
     /// Reads an object, unless its version is `known`.
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError>;
 

@@ -7,9 +7,11 @@ use std::{
 };
 
 use headwater::{
-    Publication, limits,
-    memory::{Fault, Operation, World},
-    port::{Batch, Cursor, Entry, EntryError, Log, LogError, Ports, Position, Shard, Start},
+    Publication,
+    format::{head::Head, key, record::Record, watermark::Watermark},
+    limits,
+    memory::{Fault, Heard, Journey, Operation, World},
+    port::{Batch, Clock, Cursor, Entry, EntryError, Log, LogError, Ports, Position, Shard, Start},
 };
 
 use crate::{
@@ -139,4 +141,42 @@ async fn an_answer_that_kinesis_loses_publishes_twice_and_in_order() {
     process.run("a", Command::Add(1)).await;
     assert_eq!(published(&world, "a"), [(1, 1), (1, 1), (2, 2)]);
     assert_order(&world, &process, "a").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_not_published_once_the_relay_has_passed_it() {
+    let world = World::new(45);
+    let process = Process::new(&world);
+    process.log.faults().hook(|_| Fault::Before(LogError::Unknown("down".into())));
+    process.run("a", Command::Add(1)).await;
+    let given_up = limits::PUBLISH_FOR + Duration::from_mins(1);
+    assert_eq!(process.store.drain(given_up).await, 0, "it is given up");
+    process.log.faults().clear();
+    let Some((_, head)) = world.objects.all("heads/").pop() else { panic!("no head") };
+    let record = Record::newest(&Head::decode(&head).expect("a head")).expect("a commit");
+    let entry = Entry { key: record.stream.to_string(), data: record.encode().expect("encodes") };
+    world.log.put(&[entry]).await.expect("the relay publishes it");
+    world.objects.insert(key::WATERMARK, Watermark::new(world.clock.now()).encode().expect("encodes"));
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    process.run("a", Command::Add(1)).await;
+    assert_eq!(published(&world, "a"), [(1, 1), (2, 2)], "archivers may have forgotten the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_after_its_commit_leaves_it_to_the_relay() {
+    let world = World::new(46);
+    let process = Process::hasty(&world, 3 * limits::PUBLISH_FOR);
+    // The answer of the PUT comes when the time is over in which anybody may publish.
+    process.objects.faults().hook(|call| match call.operation {
+        Operation::Put => Fault::Journey(Journey {
+            there: Duration::ZERO,
+            again: None,
+            back: limits::PUBLISH_FOR,
+            answer: Heard::Answer,
+        }),
+        _ => Fault::None,
+    });
+    let executed = process.run("a", Command::Add(1)).await;
+    assert_eq!(executed.publication, Publication::Pending);
+    assert_eq!(published(&world, "a"), []);
 }

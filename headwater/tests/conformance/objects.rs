@@ -215,3 +215,21 @@ pub(crate) async fn times_are_whole_seconds_when_read(bucket: Bucket) {
     let listed = objects.list("a", None).await.expect("a listing")[0].modified;
     assert_eq!(listed.as_second(), modified.as_second(), "rounded down, not up");
 }
+
+pub(crate) async fn what_is_stored_after_the_time_was_told_is_not_older(bucket: Bucket) {
+    let objects = &bucket.objects;
+    let begin = objects.now().await.expect("a time");
+    // Until a second has passed: a time that is rounded up would show.
+    for n in 0.. {
+        let told = objects.now().await.expect("a time");
+        assert_eq!(told.subsec_nanosecond(), 0);
+        let key = format!("a/{n:06}");
+        put(objects, &key, "1").await;
+        let listed = objects.list(&key, None).await.expect("a listing")[0].modified;
+        assert!(told <= listed, "{told} was told before {listed}");
+        assert!(listed.duration_since(told).as_secs() <= 5, "{told} is S3's time");
+        if told > begin {
+            return;
+        }
+    }
+}

@@ -16,6 +16,7 @@ use headwater::{
         Precondition, Sequence, Shard, Start,
     },
 };
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::request::{Answer, Request};
@@ -167,6 +168,10 @@ fn lost() -> String {
 
 #[async_trait]
 impl Objects for Gate {
+    async fn now(&self) -> Result<Timestamp, ObjectError> {
+        Err(ObjectError::Refused(unused("ask for the time")))
+    }
+
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         if key == key::WATERMARK {
             // Nobody writes it: reading it commutes with everything that anybody does.

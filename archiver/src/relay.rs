@@ -1,0 +1,360 @@
+//! The relay: it delivers what a dead writer left behind, and tells writers and archivers through when all is published.
+//!
+//! A pass, about once a minute:
+//!
+//! ```text
+//!  1. S3's time, before anything else is asked                    begin
+//!  2. the watermark w that stands, with its ETag
+//!  3. LIST the heads: stored since w, and longer ago than a minute by S3's clock            candidates
+//!  4. GET the candidates: whose newest write may be unpublished                             wanted
+//!  5. strike out what is published ([`published`]): the archive back to w, each shard behind its archive to its end
+//!  6. publish what is left, and wait for Kinesis
+//!  7. only if nothing is left: the watermark becomes begin less that minute, by compare-and-swap, forward only
+//! ```
+//!
+//! What makes it right:
+//!
+//! - *The newest write is enough*: whoever wrote on top of another write had published it first (H5). So a head that is
+//!   replaced while the relay looks needs nothing: its old newest write is published, its new one is for the next pass. And
+//!   a newest write that is published a second time breaks no order (H4).
+//! - *The minute* covers what S3 does not promise: that its clocks agree, and that a write is seen as soon as its time says.
+//! - *Nothing is published for long*: archivers forget what is older than the watermark less ten minutes. A pass that was
+//!   stopped in the middle, while another one moved the watermark, would bring back what they no longer know. So it publishes
+//!   only for [`Settings::publish_for`] from its own beginning.
+//! - *Nothing is published on a guess*: where it can't be read what is published, nothing is, and the watermark stays. Writers
+//!   go on helping then, which is safe, and costs repeats.
+//! - *Two relays at once* publish the same twice at worst; of two watermarks one wins, and both are true.
+
+mod published;
+mod report;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use headwater::{
+    StoreError, StreamId, Version,
+    format::{head::Head, key, record::Record, watermark::Watermark},
+    port::{ETag, Got, Listed, ObjectError, Objects, Ports, Precondition},
+    publish::{Publisher, Unpublished},
+    read::{HeadRead, Reader},
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout_at};
+
+use self::published::{Published, Wanted};
+pub use self::report::Report;
+use crate::{
+    chain::{ChainError, pauses, repeat},
+    place::Place,
+    shard::Unread,
+};
+
+/// Heads that are read at a time.
+const HEADS_AT_A_TIME: usize = 32;
+/// Records that are published at a time.
+const RECORDS_AT_A_TIME: usize = 64;
+/// How long a record waits for company.
+const LINGER: Duration = Duration::from_millis(5);
+/// Listings may tell times in whole seconds, rounded down.
+const SLACK: SignedDuration = SignedDuration::from_secs(1);
+
+/// What a relay allows itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How old a head must be, by S3's clock: one minute. Less is for tests on one machine, which has one clock.
+    pub age: Duration,
+    /// How long after its beginning a pass publishes: 5 minutes, half of [`limits::PUBLISH_FOR`](headwater::limits).
+    pub publish_for: Duration,
+    /// How long an operation is repeated while a service does not answer.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_mins(1),
+            publish_for: headwater::limits::PUBLISH_FOR / 2,
+            patience: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why a watermark stays where it is.
+#[derive(Debug, thiserror::Error)]
+enum Stays {
+    /// S3 does not say what time it is, or does not take the watermark.
+    #[error("S3 does not answer: {0}")]
+    Objects(#[from] ObjectError),
+    /// A head, a listing or the watermark can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is not known what is published.
+    #[error("what is published is not known: {0}")]
+    Archive(#[from] ChainError),
+    /// The same.
+    #[error("what is published is not known: {0}")]
+    Tail(#[from] Unread),
+    /// The pass took too long to find out what is published.
+    #[error("what is published was not known in time")]
+    Late,
+    /// Kinesis did not take a record in time.
+    #[error("{stream}: {cause}")]
+    Unpublished {
+        /// Its stream.
+        stream: StreamId,
+        /// Why not.
+        cause: Unpublished,
+    },
+    /// The watermark is of a time that has not come.
+    #[error(
+        "the watermark {0} is ahead of S3's clock: delete relay/watermark, and the next pass looks at everything"
+    )]
+    Ahead(Timestamp),
+}
+
+/// Delivers the commits of one store. Several at once do no harm.
+pub struct Relay {
+    ports: Ports,
+    reader: Reader,
+    archive: Arc<dyn Objects>,
+    stream: String,
+    settings: Settings,
+    /// The newest segments that were seen, so that the next pass need not look for them.
+    newest: Mutex<HashMap<String, Place>>,
+}
+
+/// The watermark that stands, as compare-and-swap needs it.
+struct Standing {
+    through: Option<Timestamp>,
+    only: Precondition,
+}
+
+impl Relay {
+    /// A relay from the store's bucket to the Kinesis stream `stream` (the one behind `ports.log`), whose archive is in the
+    /// bucket `archive`.
+    pub fn new(ports: Ports, archive: Arc<dyn Objects>, stream: &str, settings: Settings) -> Self {
+        let reader = Reader::new(&ports).with_patience(settings.patience);
+        Self { ports, reader, archive, stream: stream.to_owned(), settings, newest: Mutex::default() }
+    }
+
+    /// One pass. What it could not do is in its report; the next pass begins where it should.
+    pub async fn pass(&self) -> Report {
+        let last = Instant::now() + self.settings.publish_for;
+        let mut report = Report::default();
+        if let Err(stays) = self.relay(last, &mut report).await {
+            report.stayed = Some(stays.to_string());
+        }
+        report.log();
+        report
+    }
+
+    async fn relay(&self, last: Instant, report: &mut Report) -> Result<(), Stays> {
+        let begin = self.patiently(|| self.ports.objects.now()).await?;
+        let standing = self.standing().await?;
+        (report.before, report.after) = (standing.through, standing.through);
+        if let Some(ahead) = standing.through.filter(|through| *through > begin) {
+            return Err(Stays::Ahead(ahead));
+        }
+        let age = SignedDuration::try_from(self.settings.age).unwrap_or(SignedDuration::MAX);
+        let through = earlier(begin, age);
+        if standing.through.is_some_and(|before| before >= through) {
+            return Ok(());
+        }
+        let since = standing.through.map(|before| earlier(before, SLACK));
+        let missing = timeout_at(last, self.missing(since, begin, through, report)).await;
+        let (missing, unreadable) = missing.map_err(|_| Stays::Late)??;
+        let delivered = self.deliver(missing, last, report).await;
+        // All is delivered that can be, before the first failure is told.
+        delivered?;
+        unreadable.map_or(Ok(()), Err)?;
+        self.set(through, standing, report).await
+    }
+
+    /// The streams whose newest write is not published, with its version; and the first head that can't be read.
+    async fn missing(
+        &self,
+        since: Option<Timestamp>,
+        begin: Timestamp,
+        through: Timestamp,
+        report: &mut Report,
+    ) -> Result<(BTreeMap<StreamId, Version>, Option<Stays>), Stays> {
+        let candidates = self.candidates(since, through, report).await?;
+        let heads = candidates.into_iter().map(|stream| async {
+            let wanted = self.wanted(&stream, through).await;
+            (stream, wanted)
+        });
+        let mut heads = stream::iter(heads).buffer_unordered(HEADS_AT_A_TIME);
+        let (mut wanted, mut unreadable) = (BTreeMap::new(), None);
+        while let Some((stream, newest)) = heads.next().await {
+            match newest {
+                Ok(Some(version)) => {
+                    wanted.insert(stream, version);
+                }
+                Ok(None) => report.present += 1,
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "a head can't be read: what it holds may be unpublished");
+                    unreadable.get_or_insert(Stays::from(error));
+                }
+            }
+        }
+        let looked_for = wanted.len() as u64;
+        let wanted = Wanted::new(wanted);
+        Published::new(self, since, begin).strike(&wanted).await?;
+        let missing = wanted.left();
+        report.present += looked_for - missing.len() as u64;
+        Ok((missing, unreadable))
+    }
+
+    /// The streams whose heads were stored from `since` on and before `through`.
+    async fn candidates(
+        &self,
+        since: Option<Timestamp>,
+        through: Timestamp,
+        report: &mut Report,
+    ) -> Result<Vec<StreamId>, Stays> {
+        let recent =
+            |head: &&Listed| since.is_none_or(|since| head.modified >= since) && head.modified < through;
+        let (mut candidates, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let listed = self.reader.list(key::HEADS, after.as_deref()).await?;
+            let Some(last) = listed.last() else { break };
+            after = Some(last.key.clone());
+            report.heads += listed.len() as u64;
+            candidates.extend(listed.iter().filter(recent).filter_map(|head| key::stream_of_head(&head.key)));
+        }
+        report.candidates = candidates.len() as u64;
+        Ok(candidates)
+    }
+
+    /// The version whose commit must be published; `None` where that is known already.
+    async fn wanted(&self, stream: &StreamId, through: Timestamp) -> Result<Option<Version>, StoreError> {
+        let (head, modified) = self.head(stream).await?;
+        // Replaced since it was listed: what it held was published before (H5), and what it holds is for the next pass.
+        let unknown = modified < through && Record::newest(&head).is_some();
+        Ok(unknown.then_some(head.version))
+    }
+
+    async fn head(&self, stream: &StreamId) -> Result<(Head, Timestamp), StoreError> {
+        match self.reader.head(stream, None).await? {
+            HeadRead::Found { head, modified, .. } => Ok((*head, modified)),
+            HeadRead::Missing | HeadRead::Unchanged => {
+                let reason = "it was listed, and does not stand".to_owned();
+                Err(StoreError::Corrupt { key: key::head(stream), reason })
+            }
+        }
+    }
+
+    /// Publishes the newest writes of these streams, each to its end; tells the first that was not to be.
+    async fn deliver(
+        &self,
+        missing: BTreeMap<StreamId, Version>,
+        last: Instant,
+        report: &mut Report,
+    ) -> Result<(), Stays> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let publisher = Publisher::new(&self.ports, LINGER);
+        let deliveries = missing.into_iter().map(|(stream, version)| {
+            let publisher = publisher.clone();
+            async move { self.deliver_one(&publisher, &stream, version, last).await }
+        });
+        let mut deliveries = stream::iter(deliveries).buffer_unordered(RECORDS_AT_A_TIME);
+        let mut failed = None;
+        while let Some(delivered) = deliveries.next().await {
+            match delivered {
+                Ok(true) => report.published += 1,
+                Ok(false) => report.present += 1,
+                Err(stays) => {
+                    failed.get_or_insert(stays);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Publishes the write that made `version`, unless another one came on top of it. True where that was to be done.
+    async fn deliver_one(
+        &self,
+        publisher: &Publisher,
+        stream: &StreamId,
+        version: Version,
+        last: Instant,
+    ) -> Result<bool, Stays> {
+        let (head, _) = self.head(stream).await?;
+        let Some(record) = Record::newest(&head).filter(|_| head.version == version) else {
+            return Ok(false);
+        };
+        let corrupt = |error: headwater::format::FormatError| StoreError::Corrupt {
+            key: key::head(stream),
+            reason: error.to_string(),
+        };
+        let data = record.encode().map_err(corrupt)?;
+        tracing::info!(%stream, %version, "nobody has published this: the relay does");
+        let published = publisher.publish(stream, data, last).await;
+        published.map_err(|cause| Stays::Unpublished { stream: stream.clone(), cause })?;
+        Ok(true)
+    }
+
+    async fn standing(&self) -> Result<Standing, Stays> {
+        let mark = self.mark().await?;
+        Ok(match mark {
+            Some((mark, etag)) => Standing { through: Some(mark.through), only: Precondition::Matches(etag) },
+            None => Standing { through: None, only: Precondition::Absent },
+        })
+    }
+
+    async fn mark(&self) -> Result<Option<(Watermark, ETag)>, StoreError> {
+        let corrupt = |error: headwater::format::FormatError| StoreError::Corrupt {
+            key: key::WATERMARK.to_owned(),
+            reason: error.to_string(),
+        };
+        Ok(match self.reader.object(key::WATERMARK, None).await? {
+            Got::Found { body, etag, .. } => Some((Watermark::decode(&body).map_err(corrupt)?, etag)),
+            Got::Missing | Got::Unchanged => None,
+        })
+    }
+
+    /// Moves the watermark. Where another one stands meanwhile, that one is as true as ours.
+    async fn set(&self, through: Timestamp, standing: Standing, report: &mut Report) -> Result<(), Stays> {
+        let body = Watermark::new(through).encode();
+        let body = body.map_err(|error| StoreError::Corrupt {
+            key: key::WATERMARK.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let put = || self.ports.objects.put(key::WATERMARK, body.clone(), standing.only.clone());
+        match self.patiently(put).await {
+            Ok(_) => report.after = Some(through),
+            Err(ObjectError::Precondition) => {
+                report.after = self.mark().await?.map(|(mark, _)| mark.through);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, ObjectError>
+    where
+        F: Future<Output = Result<T, ObjectError>>,
+    {
+        repeat(self.settings.patience, pauses(&*self.ports.entropy), ask).await
+    }
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// `at` less `by`, as far as there is time.
+fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}

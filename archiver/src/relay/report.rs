@@ -1,0 +1,48 @@
+//! What a pass has to say: one line of the log, and the function's answer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a pass did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Heads that were listed.
+    pub heads: u64,
+    /// Heads that were stored since the watermark, and longer ago than a minute.
+    pub candidates: u64,
+    /// Candidates whose newest write was published already.
+    pub present: u64,
+    /// Candidates whose newest write this pass published.
+    pub published: u64,
+    /// The watermark before the pass.
+    pub before: Option<Timestamp>,
+    /// The watermark after it.
+    pub after: Option<Timestamp>,
+    /// Why the watermark stayed, where it should have moved.
+    pub stayed: Option<String>,
+}
+
+impl Report {
+    pub(super) fn log(&self) {
+        let Self { heads, candidates, present, published, .. } = self;
+        let time = |at: Option<Timestamp>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+        let (before, after) = (time(self.before), time(self.after));
+        match &self.stayed {
+            None => {
+                tracing::info!(heads, candidates, present, published, before, after, "a pass of the relay")
+            }
+            Some(stayed) => {
+                tracing::warn!(
+                    heads,
+                    candidates,
+                    present,
+                    published,
+                    before,
+                    after,
+                    stayed,
+                    "the watermark stays"
+                );
+            }
+        }
+    }
+}
