@@ -10,8 +10,8 @@
 //! | `wait…` | the invocation waits for the file `go` |
 //! | anything else | nothing |
 //!
-//! Every batch is a line of the file `batches`, its data joined by commas, before anything else is done. A payload
-//! without records is answered with the process id, and may itself say `{"do": "throw"}` and so on. The files are in
+//! Every batch is a line of the file `batches`, its data joined by commas, before anything else is done. An event of a
+//! schedule is a line of the file `scheduled`. A payload without records is answered with the process id, and may itself say `{"do": "throw"}` and so on. The files are in
 //! the directory `WORKER_DIRECTORY`.
 
 use std::fs::OpenOptions;
@@ -33,6 +33,10 @@ async fn main() -> Result<(), Error> {
 async fn work(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let directory = PathBuf::from(std::env::var("WORKER_DIRECTORY")?);
     let Some(records) = event.payload["Records"].as_array() else {
+        if event.payload["source"] == "aws.events" {
+            let mut file = OpenOptions::new().create(true).append(true).open(directory.join("scheduled"))?;
+            file.write_all(format!("{}\n", event.payload).as_bytes())?;
+        }
         act(event.payload["do"].as_str().unwrap_or_default(), &directory).await?;
         return Ok(json!({ "pid": std::process::id(), "function": event.context.env_config.function_name }));
     };

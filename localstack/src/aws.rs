@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use s3s::service::S3ServiceBuilder;
@@ -24,6 +25,7 @@ use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosi
 use crate::port::{Port, serve};
 use crate::s3::objects::{Buckets, Refusal};
 use crate::s3::operations::Operations;
+use crate::schedule::Schedule;
 use crate::signature::Credentials;
 
 /// The port of `LocalStack`, and so of its stand-ins.
@@ -79,7 +81,7 @@ pub struct LocalAws {
     buckets: Arc<Buckets>,
     data: Option<PathBuf>,
     region: String,
-    mappings: std::sync::Mutex<Vec<AbortHandle>>,
+    running: std::sync::Mutex<Vec<AbortHandle>>,
     stop: watch::Sender<bool>,
     serving: Mutex<Option<JoinHandle<()>>>,
     /// Keeps other processes out of the data directory for as long as it is open.
@@ -125,7 +127,7 @@ impl LocalAws {
             buckets,
             data: options.data,
             region: options.region,
-            mappings: std::sync::Mutex::default(),
+            running: std::sync::Mutex::default(),
             stop,
             serving: Mutex::new(Some(serving)),
             _lock: lock,
@@ -205,8 +207,16 @@ impl LocalAws {
             progress: Arc::new(progress),
             region: self.region.clone(),
         });
-        self.mappings.lock().unwrap_or_else(PoisonError::into_inner).push(mapping.handle());
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(mapping.handle());
         Ok(mapping)
+    }
+
+    /// Invokes a function at once, and again every so often.
+    pub fn schedule(&self, function: &str, every: Duration) -> Schedule {
+        let functions = Arc::clone(&self.port.functions);
+        let schedule = Schedule::begin(functions, function.to_owned(), every, self.region.clone());
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(schedule.handle());
+        schedule
     }
 
     /// What was asked and answered since the start or the last reset.
@@ -229,10 +239,10 @@ impl LocalAws {
         *self.port.hook.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Ends every mapping and every function's process, and closes the port and every connection. A second call does nothing.
+    /// Ends every mapping, every schedule and every function's process, and closes the port and every connection. A second call does nothing.
     pub async fn shutdown(&self) {
-        for mapping in self.mappings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            mapping.abort();
+        for running in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            running.abort();
         }
         self.port.functions.stop().await;
         self.stop.send_replace(true);

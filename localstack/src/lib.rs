@@ -17,6 +17,8 @@
 //! 2. `lambda` hands the batch to a process of the function ([`FunctionOptions`]), through the Lambda Runtime API;
 //! 3. `mapping` reads the answer, and tries again, splits, gives up, or moves its checkpoint.
 //!
+//! A `schedule` invokes a function without any record, at a rate.
+//!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use localstack::{LocalAws, Options};
@@ -43,6 +45,7 @@ mod lambda;
 mod mapping;
 mod port;
 mod s3;
+mod schedule;
 mod signature;
 
 pub use aws::{DEFAULT_PORT, LocalAws, Options, Stored};
@@ -54,4 +57,5 @@ pub use lambda::{FunctionOptions, InvokeError, Log, PAYLOAD_LIMIT, Process};
 pub use mapping::filter::PatternError;
 pub use mapping::progress::ShardStatus;
 pub use mapping::{Mapping, MappingError, MappingOptions, OnError, ResponseType, StartingPosition};
+pub use schedule::Schedule;
 pub use signature::Credentials;

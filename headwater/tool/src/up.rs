@@ -4,13 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     Failure,
-    cluster::{Cluster, ClusterError, Options, Ports},
+    cluster::{Cluster, ClusterError, Options, Ports, Relay},
 };
 
 /// How long Ctrl-C waits for what is under way.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Starts the local AWS, the bank's services and Lambdas and the archiver.
+/// Starts the local AWS, the bank's services and Lambdas, the archiver and the relay.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Keep everything in this directory; in memory without it.
@@ -25,6 +25,9 @@ pub struct Args {
     /// Shards of the stream.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     shards: u32,
+    /// Seconds between two passes of the relay, which looks at what is at least as old; AWS's is a minute.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    relay: u64,
 }
 
 /// Why it ended otherwise than by Ctrl-C.
@@ -54,7 +57,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 async fn up(args: Args) -> Result<(), UpError> {
     let ports = if args.any_port { Ports::Free } else { Ports::Fixed(args.port) };
-    let options = Options { ports, data: args.data, shards: args.shards, ..Options::default() };
+    let relay = Some(Relay::every_seconds(args.relay));
+    let options = Options { ports, data: args.data, shards: args.shards, relay, ..Options::default() };
     let cluster = Cluster::start(options, |step| eprintln!("starting {step}")).await?;
     println!("{}", greeting(&cluster));
     stopped().await?;

@@ -105,6 +105,23 @@ async fn a_process_that_takes_too_long_is_killed() {
 }
 
 #[tokio::test]
+async fn a_schedule_invokes_at_a_rate_with_eventbridges_event_until_it_is_dropped() {
+    let (aws, worker) = started(|_| {}).await;
+    let scheduled = || std::fs::read_to_string(worker.directory.path().join("scheduled")).unwrap_or_default();
+    let schedule = aws.schedule("worker", Duration::from_millis(20));
+    let lines =
+        eventually("three invocations", async || Some(scheduled()).filter(|text| text.lines().count() >= 3));
+    let first: Value = serde_json::from_str(lines.await.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["source"], &first["detail-type"]), (&"aws.events".into(), &"Scheduled Event".into()));
+    assert_eq!(first["resources"][0], "arn:aws:events:us-east-1:000000000000:rule/worker");
+    drop(schedule);
+    aws.invoke("worker", "{}").await.unwrap();
+    let ended = scheduled();
+    aws.invoke("worker", "{}").await.unwrap();
+    assert_eq!(scheduled(), ended);
+}
+
+#[tokio::test]
 async fn what_can_not_be_invoked_is_said() {
     let (aws, _worker) = started(|_| {}).await;
     let large = aws.invoke("worker", vec![b' '; 7 * 1024 * 1024]).await.unwrap_err();

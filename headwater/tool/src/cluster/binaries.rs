@@ -11,7 +11,7 @@ use std::{
 const BINARIES: [(&str, &[&str]); 3] = [
     ("producers", &["accounts", "credit", "users", "withdraw"]),
     ("consumers", &["balance", "credit-limit"]),
-    ("archiver", &["archiver"]),
+    ("archiver", &["archiver", "relay"]),
 ];
 
 /// Why there are no binaries, and what to do.

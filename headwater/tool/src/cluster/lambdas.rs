@@ -5,13 +5,15 @@
 //! | `balance` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
 //! | `credit-limit` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
 //! | `archiver` | 10,000 or 100 ms | 1 per shard | none | repeated without end: it never discards |
+//!
+//! The function `relay` has a schedule instead ([`Relay`]).
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType};
+use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType, Schedule};
 
-use super::{ClusterError, FAILURES, STREAM, binaries::Binaries, environment};
+use super::{ClusterError, FAILURES, Relay, STREAM, binaries::Binaries, environment};
 
 /// What the projections' mappings let through.
 const ACCOUNTS: &str = r#"{"data":{"kind":["account"]}}"#;
@@ -20,23 +22,30 @@ const ACCOUNTS: &str = r#"{"data":{"kind":["account"]}}"#;
 /// every record.
 const POLL: Duration = Duration::from_millis(40);
 
-/// The running mappings; they end when they are dropped.
-#[derive(Default)]
-pub(super) struct Mappings(Vec<Mapping>);
+/// How long a pass of the relay may take: it publishes for 5 minutes.
+const PASS: Duration = Duration::from_mins(10);
 
-impl Mappings {
+/// What invokes the Lambdas; it ends when it is dropped.
+#[derive(Default)]
+pub(super) struct Triggers {
+    mappings: Vec<Mapping>,
+    _relay: Option<Schedule>,
+}
+
+impl Triggers {
     /// Waits until each has processed what is in the stream now.
     pub(super) async fn drain(&self) {
-        join_all(self.0.iter().map(Mapping::drain)).await;
+        join_all(self.mappings.iter().map(Mapping::drain)).await;
     }
 }
 
-/// Registers every Lambda and starts its mapping.
+/// Registers every Lambda and starts its mapping or schedule.
 pub(super) async fn register(
     aws: &LocalAws,
     binaries: &Binaries,
     invocation: Duration,
-) -> Result<Mappings, ClusterError> {
+    relay: Option<Relay>,
+) -> Result<Triggers, ClusterError> {
     let mut mappings = Vec::new();
     for function in ["balance", "credit-limit", "archiver"] {
         aws.function(function_options(aws, binaries, function, invocation));
@@ -45,7 +54,15 @@ pub(super) async fn register(
         let started = aws.mapping(mapping).await;
         mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
     }
-    Ok(Mappings(mappings))
+    Ok(Triggers { mappings, _relay: relay.map(|relay| schedule(aws, binaries, relay)) })
+}
+
+/// Registers the relay, and lets it pass again and again.
+fn schedule(aws: &LocalAws, binaries: &Binaries, Relay { every, age }: Relay) -> Schedule {
+    let mut function = function_options(aws, binaries, "relay", PASS);
+    function.env.insert("HEADWATER_RELAY_AGE".to_owned(), age.as_secs().to_string());
+    aws.function(function);
+    aws.schedule("relay", every)
 }
 
 /// A function of the cluster that runs the binary of that name.

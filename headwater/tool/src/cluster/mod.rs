@@ -2,7 +2,7 @@
 //!
 //! 1. [`binaries`] finds the services' binaries, and builds them where cargo runs the tool;
 //! 2. the local AWS starts with the buckets and streams;
-//! 3. the Lambdas are registered, each with its event source mapping;
+//! 3. the Lambdas are registered, each with its event source mapping, the relay with its schedule;
 //! 4. each service starts as a process, and tells its address, which [`Addresses`] keep;
 //! 5. a process may be killed and started again, or frozen for a while;
 //! 6. [`Cluster::stop`] ends them in the other order: services first, then what is under way is drained, then AWS.
@@ -23,7 +23,7 @@ use headwater::aws;
 use localstack::{FunctionOptions, LocalAws};
 
 pub use self::{addresses::Addresses, service::Service};
-use self::{binaries::Binaries, lambdas::Mappings};
+use self::{binaries::Binaries, lambdas::Triggers};
 
 /// The store's bucket.
 pub const STORE: &str = "headwater-store";
@@ -61,10 +61,28 @@ pub struct Options {
     pub lambdas: bool,
     /// How long one invocation of a Lambda may take.
     pub invocation: Duration,
+    /// Whether the relay runs beside the other Lambdas.
+    pub relay: Option<Relay>,
+}
+
+/// How the relay runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relay {
+    /// How long after a pass the next one begins.
+    pub every: Duration,
+    /// How old a head must be, in whole seconds: one at least.
+    pub age: Duration,
+}
+
+impl Relay {
+    /// A pass every so many seconds, over heads that are as old: for tests on one machine, which has one clock.
+    pub const fn every_seconds(seconds: u64) -> Self {
+        Self { every: Duration::from_secs(seconds), age: Duration::from_secs(seconds) }
+    }
 }
 
 impl Default for Options {
-    /// In memory on free ports: one process of each service, four shards, and the Lambdas.
+    /// In memory on free ports: one process of each service, four shards, and the Lambdas without the relay.
     fn default() -> Self {
         Self {
             ports: Ports::Free,
@@ -73,6 +91,7 @@ impl Default for Options {
             shards: 4,
             lambdas: true,
             invocation: Duration::from_mins(1),
+            relay: None,
         }
     }
 }
@@ -115,7 +134,7 @@ pub struct Cluster {
     services: Mutex<BTreeMap<&'static str, Vec<Option<Service>>>>,
     addresses: Addresses,
     invocation: Duration,
-    mappings: Mappings,
+    triggers: Triggers,
 }
 
 /// A process of the cluster.
@@ -154,10 +173,10 @@ impl Cluster {
             let created = aws.create_stream(stream, shards).await;
             created.map_err(|error| ClusterError::Create(error.to_string()))?;
         }
-        let mut mappings = Mappings::default();
+        let mut triggers = Triggers::default();
         if options.lambdas {
             progress("the Lambdas");
-            mappings = lambdas::register(&aws, &binaries, options.invocation).await?;
+            triggers = lambdas::register(&aws, &binaries, options.invocation, options.relay).await?;
         }
         let cluster = Self {
             aws,
@@ -165,7 +184,7 @@ impl Cluster {
             services: Mutex::default(),
             addresses: Addresses::default(),
             invocation: options.invocation,
-            mappings,
+            triggers,
         };
         for (service, port) in SERVICES {
             progress(service);
@@ -277,7 +296,7 @@ impl Cluster {
     /// Waits until every record that is in the streams now has been taken in by every Lambda, or given up on; false when
     /// `patience` was over first.
     pub async fn drain(&self, patience: Duration) -> bool {
-        tokio::time::timeout(patience, self.mappings.drain()).await.is_ok()
+        tokio::time::timeout(patience, self.triggers.drain()).await.is_ok()
     }
 
     /// Ends the services: each finishes what is under way. Tells which had to be killed.

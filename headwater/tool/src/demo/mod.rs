@@ -14,13 +14,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     Failure, Output,
     check::{CheckError, Summary, check},
-    cluster::{Cluster, ClusterError, Options},
+    cluster::{Cluster, ClusterError, Options, Relay},
     drive::{DriveError, Plan, drive},
     up::stopped,
 };
 
 /// How long views and archive may take to catch up.
 const CATCH_UP: Duration = Duration::from_mins(1);
+/// Passes of the relay: the demo is over in seconds.
+const RELAY: Relay = Relay::every_seconds(2);
 /// How long a client waits for one answer: longer than any service takes.
 const REQUEST: Duration = Duration::from_secs(20);
 
@@ -93,7 +95,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 async fn demo(args: &Args) -> Result<Summary, DemoError> {
     let bar = progress(u64::from(args.accounts) + u64::from(args.commands));
     let (processes, data) = (args.processes as usize, args.data.clone());
-    let options = Options { data, processes, ..Options::default() };
+    let options = Options { data, processes, relay: Some(RELAY), ..Options::default() };
     let cluster = Cluster::start(options, |step| bar.set_message(format!("starting {step}"))).await?;
     bar.set_message("commands");
     let plan = Plan {

@@ -40,7 +40,7 @@ pub use self::{
 use crate::{
     Failure, Output,
     check::{CheckError, Summary, check},
-    cluster::{Cluster, ClusterError, FAILURES, Options, STREAM},
+    cluster::{Cluster, ClusterError, FAILURES, Options, Relay, STREAM},
     drive::{Clients, DriveError, Driven, Plan},
     output::complain,
     up::stopped,
@@ -52,6 +52,8 @@ const CATCH_UP: Duration = Duration::from_mins(2);
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long an invocation of a Lambda may take: a frozen one is killed then.
 const INVOCATION: Duration = Duration::from_secs(10);
+/// Passes of the relay: many, and over heads that writers are at.
+const RELAY: Relay = Relay::every_seconds(5);
 /// Samples of memory in all, but not more than one a second.
 const SAMPLES: u32 = 300;
 /// How often a line is written where there is no terminal.
@@ -176,6 +178,7 @@ pub async fn soak(plan: &Soak, bar: &ProgressBar) -> Result<Figures, SoakError> 
         data: plan.data.clone(),
         processes: plan.processes,
         invocation: INVOCATION,
+        relay: Some(RELAY),
         ..Options::default()
     };
     let cluster = Cluster::start(options, |step| bar.set_message(format!("starting {step}"))).await?;
