@@ -237,7 +237,7 @@ impl Relay {
     async fn wanted(&self, stream: &StreamId, through: Timestamp) -> Result<Option<Version>, StoreError> {
         let (head, modified) = self.head(stream).await?;
         // Replaced since it was listed: what it held was published before (H5), and what it holds is for the next pass.
-        let unknown = modified < through && Record::newest(&head).is_some();
+        let unknown = modified < through && !head.is_settled();
         Ok(unknown.then_some(head.version))
     }
 
@@ -289,7 +289,8 @@ impl Relay {
         last: Instant,
     ) -> Result<bool, Stays> {
         let (head, _) = self.head(stream).await?;
-        let Some(record) = Record::newest(&head).filter(|_| head.version == version) else {
+        let unknown = head.version == version && !head.is_settled();
+        let Some(record) = Record::newest(&head).filter(|_| unknown) else {
             return Ok(false);
         };
         let corrupt = |error: headwater::format::FormatError| StoreError::Corrupt {

@@ -419,3 +419,21 @@ async fn four_writers_on_slow_streams_repeat_less_than_one_record_in_twenty() {
     let (_, repeats) = turns(&Bench::new(), false).await;
     assert_eq!(repeats, 9 * 20, "without a relay each helps the one before");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_head_is_known_to_be_published_however_young_it_looks() {
+    let bench = Bench::new();
+    let mut head = bench.left("account/1", 1).await;
+    bench.publish(&head).await;
+    head.raise_fence("fence".to_owned());
+    bench.world.objects.insert("heads/account/1", head.encode().expect("encodes"));
+    let mut empty = Head::new("account/2".parse().expect("a stream"));
+    empty.raise_fence("fence".to_owned());
+    bench.world.objects.insert("heads/account/2", empty.encode().expect("encodes"));
+    // Archivers and Kinesis have forgotten the first long ago.
+    bench.world.log.trim(Timestamp::MAX);
+    advance(2 * MINUTE).await;
+    let report = bench.relay.pass().await;
+    assert_eq!((report.candidates, report.present, report.published), (2, 2, 0));
+    assert!(bench.watermark().is_some());
+}

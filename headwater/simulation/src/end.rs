@@ -13,7 +13,7 @@ use headwater::{
     consume::{Projection, Projector, Unparked, parked},
     evidence::Evidence,
     format::{commit::Commit, key, record::Record, view::View},
-    invariants::{History, ViewState},
+    invariants::{History, Invariant, ViewState},
     memory::SeededEntropy,
 };
 use serde_json::Value;
@@ -33,9 +33,9 @@ use crate::{
 /// After this long nothing from before the calm is still on its way: the latest request, behind the slowest call.
 const SETTLED: Duration = Duration::from_mins(1);
 
-/// Lets everything come to rest: a stream that was left one behind is written once more, so that it is published (H6), and
-/// the functions work off what there is. `closing` writes all streams once more, so that who was not told of something is
-/// told of what came after it; else all others are left as they are, and must be whole in every copy.
+/// Lets everything come to rest: the relay delivers what was left one behind (H6), and the functions work off what there is.
+/// `closing` writes all streams once more, so that who was not told of something is told of what came after it; else all are
+/// left as they are, and must be whole in every copy.
 pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mapping>], closing: bool) {
     sleep(SETTLED).await;
     desk.restart();
@@ -43,9 +43,39 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
     for mapping in mappings {
         mapping.renew();
     }
+    if closing {
+        write_all(world).await;
+    }
+    let behind = || world.watch().streams(|delivered| !delivered);
+    if !waited(|| behind().is_empty()).await {
+        let left = behind().into_iter().map(|stream| {
+            Finding::new(Promise::Invariant(Invariant::H6), &stream, "the relay does not deliver it")
+        });
+        world.find(left);
+    }
+    if waited(|| mappings.iter().all(|mapping| mapping.is_done())).await {
+        unpark(world).await;
+    } else {
+        world.find([Finding::new(Promise::Ends, "mappings", "records are still not worked through")]);
+    }
+}
+
+/// Waits until `done` says so; false where it never does.
+async fn waited(done: impl Fn() -> bool) -> bool {
+    for _ in 0..600 {
+        sleep(Duration::from_secs(1)).await;
+        if done() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Writes every stream once more.
+async fn write_all(world: &Arc<World>) {
     let writer = Writer::start(world);
-    let left = world.watch().streams(|delivered| closing || !delivered);
-    for stream in left {
+    let all = world.watch().streams(|_| true);
+    for stream in all {
         let options = Options { on_conflict: OnConflict::Retry, ..Options::default() };
         let last = writer.store.execute::<NextLedger>(stream.id(), Order::Book(vec![1]), options).await;
         if let Err(error) = last {
@@ -54,13 +84,6 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
     }
     names(world, &writer).await;
     writer.store.drain(SETTLED).await;
-    for _ in 0..600 {
-        sleep(Duration::from_secs(1)).await;
-        if mappings.iter().all(|mapping| mapping.is_done()) {
-            return unpark(world).await;
-        }
-    }
-    world.find([Finding::new(Promise::Ends, "mappings", "records are still not worked through")]);
 }
 
 /// No name is stuck: whoever asks for one has it, or somebody else does.

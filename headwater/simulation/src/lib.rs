@@ -6,6 +6,7 @@
 //!  process    a process: its clock, its ports, and what happens to its calls; it can die at any of them
 //!  client     people who command, append, load and query, and remember what they were told
 //!  mapping    the event source mapping, which hands batches to projections and to the archiver
+//!  relay      the relay's schedule
 //!  run        all of them together, from the first call until everything is at rest
 //!
 //!  observed   every effect becomes a line of the trace, and is shown to
@@ -34,6 +35,7 @@ mod mapping;
 pub mod next;
 mod observed;
 mod process;
+mod relay;
 mod report;
 mod run;
 mod trace;

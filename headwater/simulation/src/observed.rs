@@ -8,8 +8,8 @@ use bytes::Bytes;
 use headwater::{
     memory::{MemoryLog, MemoryObjects},
     port::{
-        Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Position,
-        Precondition, Shard, Start,
+        Batch, Clock, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects,
+        Position, Precondition, Shard, Start,
     },
 };
 
@@ -82,7 +82,8 @@ impl Objects for ObservedObjects {
         let put = self.inner.put(key, body.clone(), only).await;
         self.line("PUT", key, &put, |_| format!("{} bytes {:016x}", body.len(), digest(&body)));
         if put.is_ok() {
-            let broken = self.world.watch().written(key, &body);
+            let now = Clock::now(&*self.world.clock);
+            let broken = self.world.watch().written(key, &body, now);
             self.world.find(broken);
         }
         put

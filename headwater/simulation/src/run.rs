@@ -25,6 +25,7 @@ use crate::{
     end,
     mapping::{Function, Mapping, STREAM},
     process::Process,
+    relay,
     report::{Finding, Promise, Report},
     weather::Weather,
     world::World,
@@ -71,6 +72,11 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
     for mapping in &mappings {
         tokio::spawn(Arc::clone(mapping).run());
     }
+    let relay = relay::Habits {
+        every: Duration::from_secs(dice.u64(2..=60)),
+        age: Duration::from_secs(dice.u64(1..=60)),
+    };
+    tokio::spawn(relay::passes(Arc::clone(world), relay));
     let trouble = trouble(world, &desk);
     let mut sessions = JoinSet::new();
     for name in 0..dice.usize(2..=8) {

@@ -1,16 +1,17 @@
 //! The watch: after every effect on S3 and Kinesis the invariants are checked over what stands at that moment.
 //!
 //! A head that was written is put together with its pages, as a reader would; what stood before must still stand (H1). A
-//! record that arrives is compared with what S3 holds at that moment, and with what arrived before.
+//! record that arrives is compared with what S3 holds at that moment, and with what arrived before. A watermark must be true
+//! when it is written.
 
 use std::collections::BTreeMap;
 
 use headwater::{
     Schemas, StreamId, Version,
-    format::{head::Head, key, page::Page, record::Record, view::View},
+    format::{head::Head, key, page::Page, record::Record, view::View, watermark::Watermark},
     invariants::{self, History, Invariant, Published, Violation},
 };
-
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -31,6 +32,7 @@ pub(crate) struct Watch {
     names: BTreeMap<StreamId, String>,
     /// How often each name was taken by somebody.
     taken: BTreeMap<String, u64>,
+    watermark: Option<Timestamp>,
 }
 
 /// A stream.
@@ -38,13 +40,19 @@ pub(crate) struct Watch {
 struct Seen {
     history: History,
     published: Published,
+    /// When each version of its head was stored, and which one it was.
+    stored: Vec<(Timestamp, Version)>,
 }
 
 impl Watch {
-    /// Takes in an object that was written.
-    pub(crate) fn written(&mut self, at: &str, body: &[u8]) -> Vec<Finding> {
+    /// Takes in an object that was written now.
+    pub(crate) fn written(&mut self, at: &str, body: &[u8], now: Timestamp) -> Vec<Finding> {
         let broken = if let Some(stream) = key::stream_of_head(at) {
-            Head::decode(body).map_err(|error| error.to_string()).and_then(|head| self.head(&stream, head))
+            Head::decode(body)
+                .map_err(|error| error.to_string())
+                .and_then(|head| self.head(&stream, head, now))
+        } else if at == key::WATERMARK {
+            Watermark::decode(body).map_err(|error| error.to_string()).map(|mark| self.watermark(&mark))
         } else if at.starts_with(key::PAGES) {
             Page::decode(body).map_err(|error| error.to_string()).map(|page| {
                 self.pages.insert(at.to_owned(), page);
@@ -65,7 +73,7 @@ impl Watch {
     }
 
     /// Takes in a head, together with the pages that it names.
-    fn head(&mut self, stream: &StreamId, head: Head) -> Result<Vec<Finding>, String> {
+    fn head(&mut self, stream: &StreamId, head: Head, now: Timestamp) -> Result<Vec<Finding>, String> {
         let history = History::join(head, |page| match self.pages.get(page) {
             Some(page) => Ok(page.commits.clone()),
             None => Err(format!("it names the page {page}, which does not stand")),
@@ -80,8 +88,10 @@ impl Watch {
         let mut findings: Vec<Finding> = broken.into_iter().map(Finding::from).collect();
         findings.extend(snapshot(&history)?);
         findings.extend(self.named(stream, &history));
-        let published = self.streams.remove(stream).map(|seen| seen.published).unwrap_or_default();
-        self.streams.insert(stream.clone(), Seen { history, published });
+        let before = self.streams.remove(stream).map(|seen| (seen.published, seen.stored));
+        let (published, mut stored) = before.unwrap_or_default();
+        stored.push((now, history.head.version));
+        self.streams.insert(stream.clone(), Seen { history, published, stored });
         Ok(findings)
     }
 
@@ -110,6 +120,22 @@ impl Watch {
     pub(crate) fn held(&self, name: &str, stream: &StreamId) -> (bool, u64) {
         let by_another = self.names.iter().any(|(other, held)| other != stream && held == name);
         (by_another, self.taken.get(name).copied().unwrap_or_default())
+    }
+
+    /// Takes in a watermark: all that S3 stored before it has arrived, and none was further.
+    fn watermark(&mut self, mark: &Watermark) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Some(before) = self.watermark.replace(mark.through).filter(|before| *before > mark.through) {
+            let found = format!("the watermark went back from {before} to {}", mark.through);
+            findings.push(Finding::new(Promise::Invariant(Invariant::H6), key::WATERMARK, found));
+        }
+        for seen in self.streams.values() {
+            let before = seen.stored.iter().rev().find(|(stored, _)| *stored < mark.through);
+            let version = before.map(|(_, version)| *version).unwrap_or_default();
+            let broken = invariants::settled(&seen.history, &seen.published, version);
+            findings.extend(broken.into_iter().map(Finding::from));
+        }
+        findings
     }
 
     /// Takes in a record that arrived.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 const SEEDS: u64 = 500;
 
 /// Faults of which each must have struck in the seeds of a build, or they prove less than they seem to.
-const STRUCK: [&str; 15] = [
+const STRUCK: [&str; 17] = [
     "answer lost",
     "batches again",
     "batches discarded",
@@ -23,6 +23,8 @@ const STRUCK: [&str; 15] = [
     "in flight",
     "is lost",
     "newer schemas refused",
+    "passes stayed",
+    "relayed",
     "reshards",
     "throttled",
 ];

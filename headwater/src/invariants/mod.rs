@@ -8,7 +8,7 @@
 //! | H3 | facts only | [`facts_only`] |
 //! | H4 | order | [`order`] |
 //! | H5 | one behind | [`one_behind`] |
-//! | H6 | delivered | [`delivered`] |
+//! | H6 | delivered | [`delivered`], [`settled`] |
 //! | H7 | own writes | [`own_writes`] |
 //! | H8 | once | [`once`] |
 //! | H9 | unique | [`unique()`] |
@@ -27,7 +27,9 @@ use std::fmt;
 pub use self::{
     callers::{Answer, Observation, once, own_writes},
     copies::{ViewState, all_or_nothing, applied_once, archived_once, only_forward},
-    streams::{History, Published, delivered, facts_only, one_behind, one_history, only_grown, order},
+    streams::{
+        History, Published, delivered, facts_only, one_behind, one_history, only_grown, order, settled,
+    },
     unique::unique,
 };
 

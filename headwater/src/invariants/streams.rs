@@ -129,6 +129,17 @@ pub fn delivered(history: &History, published: &Published) -> Vec<Violation> {
         .collect()
 }
 
+/// H6, as the watermark says it: of what S3 stored before it, through the version `settled`, everything has arrived.
+pub fn settled(history: &History, published: &Published, settled: Version) -> Vec<Violation> {
+    missing(history, published)
+        .filter(|commit| commit.last <= settled)
+        .map(|commit| {
+            let found = format!("{} has not arrived, and the watermark says so", commit.first);
+            Violation::new(Invariant::H6, history.stream(), found)
+        })
+        .collect()
+}
+
 fn missing<'a>(history: &'a History, published: &Published) -> impl Iterator<Item = &'a Arc<Commit>> {
     let arrived: std::collections::HashSet<Version> = published.iter().map(|commit| commit.first).collect();
     history.commits.iter().filter(move |commit| !arrived.contains(&commit.first))
@@ -173,6 +184,8 @@ mod tests {
         assert_eq!(names(&order(&stream, &swapped)), [Invariant::H4]);
         assert_eq!(names(&one_behind(&whole, &vec![])), [Invariant::H5; 2]);
         assert_eq!(names(&delivered(&whole, &whole.commits[..2].to_vec())), [Invariant::H6]);
+        assert_eq!(names(&settled(&whole, &whole.commits[..2].to_vec(), Version::new(3))), [Invariant::H6]);
+        assert_eq!(settled(&whole, &whole.commits[..2].to_vec(), Version::new(2)), []);
         assert_eq!(one_behind(&whole, &whole.commits[..2].to_vec()), []);
     }
 }
