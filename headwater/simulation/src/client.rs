@@ -33,6 +33,9 @@ use crate::{
 /// hundred commits (H8).
 const REMEMBERED: usize = 5;
 
+/// Streams that are seldom written.
+const SELDOM: usize = 20;
+
 /// The versions of the domain that run beside one another.
 #[derive(Debug, Clone, Copy)]
 enum Release {
@@ -189,6 +192,8 @@ pub(crate) struct Habits {
     pub(crate) streams: usize,
     /// Whether long texts are noted, so that streams outgrow their heads.
     pub(crate) long: bool,
+    /// Whether it calls again when it is not told what became of a command; else that is left to the relay.
+    pub(crate) patient: bool,
 }
 
 /// A client's session, from its first call to its last.
@@ -197,13 +202,18 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
     let mut asked: VecDeque<Command> = VecDeque::new();
     for call in 0..habits.calls {
         sleep(world.time(habits.pause)).await;
-        if !asked.is_empty() && world.draw(|dice| dice.u8(0..6)) == 0 {
+        if habits.patient && !asked.is_empty() && world.draw(|dice| dice.u8(0..6)) == 0 {
             world.count("asked again");
             let again = world.draw(|dice| dice.usize(0..asked.len()));
-            command(&desk, &asked[again]).await;
+            command(&desk, &asked[again], true).await;
             continue;
         }
-        let ledger = world.draw(|dice| dice.usize(0..habits.streams)).to_string();
+        // Now and then one that hardly anybody else writes: what is left behind there is for the relay.
+        let ledger = world.draw(|dice| match dice.u8(0..6) {
+            0 => dice.usize(habits.streams..habits.streams + SELDOM),
+            _ => dice.usize(0..habits.streams),
+        });
+        let ledger = ledger.to_string();
         let Ok(stream) = StreamId::new("ledger", &ledger) else { return };
         match world.draw(|dice| dice.u8(0..10)) {
             0..6 => {
@@ -211,7 +221,7 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
                 let order = order(&world, habits.long);
                 let Some(options) = options(&desk, &stream, &id) else { return };
                 let wish = Command { stream, id, order, options };
-                command(&desk, &wish).await;
+                command(&desk, &wish, habits.patient).await;
                 asked.push_front(wish);
                 asked.truncate(REMEMBERED);
             }
@@ -231,7 +241,7 @@ struct Command {
 }
 
 /// Commands, and again while nothing is known, most of the time.
-async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) {
+async fn command(desk: &Desk, Command { stream, id, order, options }: &Command, patient: bool) {
     let world = &desk.world;
     let commit = options.commit_id.clone();
     loop {
@@ -252,7 +262,7 @@ async fn command(desk: &Desk, Command { stream, id, order, options }: &Command) 
         }
         let again = told == Told::Unknown || (told == Told::Nothing && world.draw(fastrand::Rng::bool));
         desk.end(calling, commit.clone(), told);
-        if !again || world.draw(|dice| dice.u8(0..5)) == 0 {
+        if !again || !patient || world.draw(|dice| dice.u8(0..5)) == 0 {
             return;
         }
         world.count("calls repeated");

@@ -48,9 +48,9 @@ impl Environment {
             }
         };
         world.note(format_args!("{} has passed: {report:?}", self.process.name));
-        world.count("passes");
+        world.count("relay passes");
         for (what, times) in
-            [("passes stayed", u64::from(report.stayed.is_some())), ("relayed", report.published)]
+            [("watermark stayed", u64::from(report.stayed.is_some())), ("relayed", report.published)]
         {
             for _ in 0..times {
                 world.count(what);

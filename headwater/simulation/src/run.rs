@@ -66,6 +66,7 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         pause: Duration::from_millis(dice.u64(1..2_000)),
         streams: dice.usize(1..=4),
         long: dice.u8(..4) == 0,
+        patient: dice.bool(),
     };
     let closing = dice.bool();
     let mappings = Function::ALL.map(|function| Mapping::new(world, function, closing && dice.bool()));
@@ -73,8 +74,8 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         tokio::spawn(Arc::clone(mapping).run());
     }
     let relay = relay::Habits {
-        every: Duration::from_secs(dice.u64(2..=60)),
-        age: Duration::from_secs(dice.u64(1..=60)),
+        every: Duration::from_secs(dice.u64(1..=12)),
+        age: Duration::from_secs(dice.u64(1..=12)),
     };
     tokio::spawn(relay::passes(Arc::clone(world), relay));
     let trouble = trouble(world, &desk);

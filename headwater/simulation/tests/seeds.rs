@@ -23,10 +23,10 @@ const STRUCK: [&str; 17] = [
     "in flight",
     "is lost",
     "newer schemas refused",
-    "passes stayed",
     "relayed",
     "reshards",
     "throttled",
+    "watermark stayed",
 ];
 
 #[test]
