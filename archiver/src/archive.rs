@@ -40,7 +40,6 @@ use tokio::sync::Mutex;
 use crate::{
     archive::warm::Warm,
     chain::{Added, Chain, ChainError, Tail, pauses, repeat},
-    place::day,
     quarantine::{QuarantineError, Quarantined},
     segment::{self, SegmentError, Span},
     watermark::Horizon,
@@ -250,7 +249,7 @@ impl Shard {
             self.catch_up(first).await?;
         }
         if self.warm.is_none() {
-            self.warm = Some(self.start(archiver, day(first.at)).await?);
+            self.warm = Some(self.start(archiver, first.at).await?);
         }
         loop {
             let rest = self.rest(batch);

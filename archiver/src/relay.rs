@@ -40,7 +40,7 @@ use std::{
 use futures::{StreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
-    format::{head::Head, key, record::Record, watermark::Watermark},
+    format::{FormatError, head::Head, key, record::Record, watermark::Watermark},
     port::{ETag, Got, Listed, ObjectError, Objects, Ports, Precondition},
     publish::{Publisher, Unpublished},
     read::{HeadRead, Reader},
@@ -132,8 +132,9 @@ pub struct Relay {
 
 /// The watermark that stands, as compare-and-swap needs it.
 struct Standing {
-    through: Option<Timestamp>,
-    only: Precondition,
+    mark: Watermark,
+    etag: ETag,
+    modified: Timestamp,
 }
 
 impl Relay {
@@ -158,23 +159,22 @@ impl Relay {
     async fn relay(&self, last: Instant, report: &mut Report) -> Result<(), Stays> {
         let begin = self.patiently(|| self.ports.objects.now()).await?;
         let standing = self.standing().await?;
-        (report.before, report.after) = (standing.through, standing.through);
-        if let Some(ahead) = standing.through.filter(|through| *through > begin) {
+        let stands = standing.as_ref().map(|standing| standing.mark.through);
+        (report.before, report.after) = (stands, stands);
+        if let Some(ahead) = stands.filter(|through| *through > begin) {
             return Err(Stays::Ahead(ahead));
         }
         let age = SignedDuration::try_from(self.settings.age).unwrap_or(SignedDuration::MAX);
         let through = earlier(begin, age);
-        if standing.through.is_some_and(|before| before >= through) {
+        if stands.is_some_and(|before| before >= through) {
             return Ok(());
         }
-        let since = standing.through.map(|before| earlier(before, SLACK));
+        let since = stands.map(|before| earlier(before, SLACK));
         let missing = timeout_at(last, self.missing(since, begin, through, report)).await;
         let (missing, unreadable) = missing.map_err(|_| Stays::Late)??;
-        let delivered = self.deliver(missing, last, report).await;
-        // All is delivered that can be, before the first failure is told.
-        delivered?;
+        self.deliver(missing, last, report).await?;
         unreadable.map_or(Ok(()), Err)?;
-        self.set(through, standing, report).await
+        self.set(through, begin, standing, report).await
     }
 
     /// The streams whose newest write is not published, with its version; and the first head that can't be read.
@@ -293,48 +293,44 @@ impl Relay {
         let Some(record) = Record::newest(&head).filter(|_| unknown) else {
             return Ok(false);
         };
-        let corrupt = |error: headwater::format::FormatError| StoreError::Corrupt {
-            key: key::head(stream),
-            reason: error.to_string(),
-        };
-        let data = record.encode().map_err(corrupt)?;
+        let data = record.encode().map_err(unreadable(&key::head(stream)))?;
         tracing::info!(%stream, %version, "nobody has published this: the relay does");
         let published = publisher.publish(stream, data, last).await;
         published.map_err(|cause| Stays::Unpublished { stream: stream.clone(), cause })?;
         Ok(true)
     }
 
-    async fn standing(&self) -> Result<Standing, Stays> {
-        let mark = self.mark().await?;
-        Ok(match mark {
-            Some((mark, etag)) => Standing { through: Some(mark.through), only: Precondition::Matches(etag) },
-            None => Standing { through: None, only: Precondition::Absent },
-        })
-    }
-
-    async fn mark(&self) -> Result<Option<(Watermark, ETag)>, StoreError> {
-        let corrupt = |error: headwater::format::FormatError| StoreError::Corrupt {
-            key: key::WATERMARK.to_owned(),
-            reason: error.to_string(),
-        };
+    async fn standing(&self) -> Result<Option<Standing>, StoreError> {
         Ok(match self.reader.object(key::WATERMARK, None).await? {
-            Got::Found { body, etag, .. } => Some((Watermark::decode(&body).map_err(corrupt)?, etag)),
+            Got::Found { body, etag, modified } => {
+                let mark = Watermark::decode(&body).map_err(unreadable(key::WATERMARK))?;
+                Some(Standing { mark, etag, modified })
+            }
             Got::Missing | Got::Unchanged => None,
         })
     }
 
     /// Moves the watermark. Where another one stands meanwhile, that one is as true as ours.
-    async fn set(&self, through: Timestamp, standing: Standing, report: &mut Report) -> Result<(), Stays> {
-        let body = Watermark::new(through).encode();
-        let body = body.map_err(|error| StoreError::Corrupt {
-            key: key::WATERMARK.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let put = || self.ports.objects.put(key::WATERMARK, body.clone(), standing.only.clone());
-        match self.patiently(put).await {
+    async fn set(
+        &self,
+        through: Timestamp,
+        begin: Timestamp,
+        standing: Option<Standing>,
+        report: &mut Report,
+    ) -> Result<(), Stays> {
+        let (mark, only) = match standing {
+            // It was stored within the second.
+            Some(Standing { mark, etag, modified }) => {
+                let stored = modified.checked_add(SLACK).unwrap_or(Timestamp::MAX);
+                (mark.moved(through, stored, begin), Precondition::Matches(etag))
+            }
+            None => (Watermark::new(through), Precondition::Absent),
+        };
+        let body = mark.encode().map_err(unreadable(key::WATERMARK))?;
+        match self.patiently(|| self.ports.objects.put(key::WATERMARK, body.clone(), only.clone())).await {
             Ok(_) => report.after = Some(through),
             Err(ObjectError::Precondition) => {
-                report.after = self.mark().await?.map(|(mark, _)| mark.through);
+                report.after = self.standing().await?.map(|standing| standing.mark.through);
             }
             Err(error) => return Err(error.into()),
         }
@@ -353,6 +349,11 @@ impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Relay").field("stream", &self.stream).finish_non_exhaustive()
     }
+}
+
+/// What is stored at `key`, or should be, is not what it must be.
+fn unreadable(key: &str) -> impl Fn(FormatError) -> StoreError {
+    move |error| StoreError::Corrupt { key: key.to_owned(), reason: error.to_string() }
 }
 
 /// `at` less `by`, as far as there is time.

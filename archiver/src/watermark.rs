@@ -3,7 +3,8 @@
 //! Whoever publishes a commit again began before the watermark passed it, and tries for [`PUBLISHING`] at most. So once a
 //! watermark has stood for that long, by the arrival times of the records archived since, nothing older than it is still
 //! on its way. The newest watermark alone does not say so: after the relay stood still it may have jumped far forward a
-//! moment ago. A cold archiver, which has seen only the newest, keeps a distance of [`COLD`] instead.
+//! moment ago. A cold archiver, which has seen only the newest, goes by what that one says of the hour before it was stored,
+//! if the records at hand are no older than [`LAG`]; else it reads back as much as it can.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -16,8 +17,9 @@ use tokio::time::Instant;
 
 /// The longest that anyone tries to publish a commit, and the longest that clocks differ on top.
 const PUBLISHING: SignedDuration = SignedDuration::from_mins(11);
-/// How far behind the newest watermark a cold archiver reads back.
-const COLD: SignedDuration = SignedDuration::from_hours(1);
+/// How far behind the newest watermark the records may be for what it says of the last hour: an hour less [`PUBLISHING`], and
+/// less for those who use a watermark that they read a while ago.
+const LAG: SignedDuration = SignedDuration::from_mins(45);
 /// How long a watermark that was read is good for.
 const FRESH: Duration = Duration::from_mins(1);
 
@@ -27,6 +29,8 @@ pub(crate) struct Horizon {
     /// What each says, and since when it stood.
     marks: VecDeque<(Timestamp, Timestamp)>,
     settled: Option<Timestamp>,
+    /// What the newest says of the hour before it was stored, and when that was.
+    hour_ago: Option<(Timestamp, Timestamp)>,
     etag: Option<ETag>,
     asked: Option<Instant>,
 }
@@ -34,7 +38,7 @@ pub(crate) struct Horizon {
 impl Horizon {
     /// Reads the watermark from the store's bucket.
     pub(crate) fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects, marks: VecDeque::new(), settled: None, etag: None, asked: None }
+        Self { objects, marks: VecDeque::new(), settled: None, hour_ago: None, etag: None, asked: None }
     }
 
     /// Reads the watermark, unless it was read a moment ago. One that can't be read only makes archivers remember more.
@@ -48,6 +52,7 @@ impl Horizon {
             Ok(Got::Found { body, etag, modified }) => match Watermark::decode(&body) {
                 Ok(mark) => {
                     self.etag = Some(etag);
+                    self.hour_ago = mark.hour_ago.map(|through| (through, modified));
                     self.marks.push_back((mark.through, modified));
                 }
                 Err(error) => tracing::warn!(%error, "the watermark is not understood"),
@@ -69,10 +74,11 @@ impl Horizon {
         self.settled
     }
 
-    /// What arrived before this does not come again, as far as an archiver can tell that has just started.
-    pub(crate) fn cold(&self) -> Option<Timestamp> {
-        let newest = self.marks.back().map(|(through, _)| later(*through, -COLD));
-        newest.or(self.settled)
+    /// What arrived before this does not come again, as far as an archiver can tell that has just started, with records that
+    /// arrived at `first` or later.
+    pub(crate) fn cold(&self, first: Timestamp) -> Option<Timestamp> {
+        let recent = self.hour_ago.filter(|(_, stored)| first >= later(*stored, -LAG));
+        recent.map(|(through, _)| later(through, -PUBLISHING)).max(self.settled)
     }
 }
 
@@ -84,19 +90,25 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use headwater::{memory::World, port::Precondition};
+    use headwater::memory::World;
 
     use super::*;
+
+    async fn put(world: &World, mark: &Watermark) {
+        world.objects.insert(key::WATERMARK, mark.encode().expect("encodes"));
+        tokio::time::sleep(FRESH).await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_watermark_at_either_end_of_time_stops_nothing() {
         for through in [Timestamp::MIN, Timestamp::MAX] {
             let world = World::new(1);
             let mut horizon = Horizon::new(world.objects.clone());
-            world.objects.insert(key::WATERMARK, Watermark::new(through).encode().expect("encodes"));
+            let mut mark = Watermark::new(through);
+            mark.hour_ago = Some(through);
+            put(&world, &mark).await;
             horizon.refresh().await;
-            let settled = horizon.cold().expect("a horizon");
-            assert!(settled <= through);
+            assert!(horizon.cold(Timestamp::MAX).expect("a horizon") <= through);
             assert!(horizon.warm(Timestamp::MAX).expect("a horizon") <= through);
         }
     }
@@ -106,15 +118,29 @@ mod tests {
         let world = World::new(1);
         let mut horizon = Horizon::new(world.objects.clone());
         horizon.refresh().await;
-        assert_eq!((horizon.cold(), horizon.warm(Timestamp::MAX)), (None, None));
+        assert_eq!((horizon.cold(Timestamp::MAX), horizon.warm(Timestamp::MAX)), (None, None));
         let through: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
-        let body = Watermark::new(through).encode().expect("encodes");
-        world.objects.put(key::WATERMARK, body, Precondition::Absent).await.expect("puts");
-        tokio::time::sleep(FRESH).await;
+        put(&world, &Watermark::new(through)).await;
         horizon.refresh().await;
         let (_, stood) = *horizon.marks.back().expect("read");
-        assert_eq!(horizon.cold(), Some(through - COLD));
+        assert_eq!(horizon.cold(Timestamp::MAX), None, "it may have jumped here a moment ago");
         assert_eq!(horizon.warm(stood + PUBLISHING - SignedDuration::from_millis(1)), None);
         assert_eq!(horizon.warm(stood + PUBLISHING), Some(through - PUBLISHING));
+        assert_eq!(horizon.cold(Timestamp::MIN), Some(through - PUBLISHING), "that was seen");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_watermark_says_of_the_last_hour_counts_for_records_that_are_not_far_behind() {
+        let world = World::new(1);
+        let mut horizon = Horizon::new(world.objects.clone());
+        let through: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
+        let hour_ago = through - SignedDuration::from_hours(30);
+        let mut mark = Watermark::new(through);
+        mark.hour_ago = Some(hour_ago);
+        put(&world, &mark).await;
+        horizon.refresh().await;
+        let (_, stored) = *horizon.marks.back().expect("read");
+        assert_eq!(horizon.cold(stored - LAG), Some(hour_ago - PUBLISHING));
+        assert_eq!(horizon.cold(stored - LAG - SignedDuration::from_secs(1)), None);
     }
 }

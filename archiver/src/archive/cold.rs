@@ -14,13 +14,13 @@ use std::{
 
 use futures::TryStreamExt;
 use headwater::port::Arrival;
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 
 use super::{ArchiveError, Archiver, Shard, warm::Warm};
 use crate::{
     chain::{Chain, ChainError, SEGMENTS_AT_A_TIME, Tail},
     known::Known,
-    place::Place,
+    place::{Place, day},
 };
 
 /// Segments that a warm archiver catches up with; where there are more, it starts cold.
@@ -45,11 +45,11 @@ impl Shard {
         Ok(())
     }
 
-    /// Finds the tail, and reads back what may come again.
-    pub(super) async fn start(&self, archiver: &Archiver, near: Date) -> Result<Warm, ArchiveError> {
+    /// Finds the tail, and reads back what may come again with records from `first` on.
+    pub(super) async fn start(&self, archiver: &Archiver, first: Timestamp) -> Result<Warm, ArchiveError> {
         let known = Known::new(archiver.bounds.streams);
         let mut warm = Warm { tail: None, parents: Vec::new(), known };
-        let mut reading = Reading { horizon: self.horizon.cold(), segments: archiver.bounds.read_back };
+        let mut reading = Reading { horizon: self.horizon.cold(first), segments: archiver.bounds.read_back };
         let mut left = VecDeque::from([self.chain.shard().to_owned()]);
         let mut seen = HashSet::new();
         while let Some(shard) = left.pop_front() {
@@ -57,7 +57,7 @@ impl Shard {
                 continue;
             }
             let chain = self.chain.of(&shard);
-            let (tail, parents, young) = if let Some(place) = chain.newest(near).await? {
+            let (tail, parents, young) = if let Some(place) = chain.newest(day(first)).await? {
                 let tail = Tail::from(chain.demand(place).await?.footer());
                 let young = reading.back(&chain, place, &mut warm.known).await?;
                 (Some(tail.clone()), tail.parents, young)

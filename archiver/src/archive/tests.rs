@@ -171,8 +171,9 @@ async fn a_cold_start_reads_back_no_further_than_the_watermark_asks() {
     for records in batch[..199].chunks(1) {
         warm.archive(SHARD, records).await.expect("archives");
     }
-    let mark = Watermark::new(batch[198].at).encode().expect("encodes");
-    world.objects.insert(key::WATERMARK, mark);
+    let mut mark = Watermark::new(batch[198].at);
+    mark.hour_ago = Some(batch[138].at);
+    world.objects.insert(key::WATERMARK, mark.encode().expect("encodes"));
     let faulty = FaultyObjects::new(objects.clone());
     archiver(&world, Arc::new(faulty.clone())).archive(SHARD, &batch[199..]).await.expect("archives");
     let read = faulty.faults().calls(Operation::Get);

@@ -1,5 +1,6 @@
 //! Each rule of a pass, one at a time.
 
+use futures::TryStreamExt;
 use headwater::{
     Options, Store, StoredEvent,
     evidence::Evidence,
@@ -16,6 +17,7 @@ use crate::archive::{
     Archiver, Bounds,
     lab::{STREAM, bucket, commit},
 };
+use crate::replay::Replay;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -436,4 +438,27 @@ async fn a_fenced_head_is_known_to_be_published_however_young_it_looks() {
     let report = bench.relay.pass().await;
     assert_eq!((report.candidates, report.present, report.published), (2, 2, 0));
     assert!(bench.watermark().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_comes_back_after_days_makes_no_archiver_forget_what_is_still_on_its_way() {
+    let bench = Bench::new();
+    bench.relay.pass().await;
+    let head = bench.left("account/1", 1).await;
+    bench.publish(&head).await;
+    for number in 0..50 {
+        bench.whole(&format!("account/{number}0"), 1).await;
+        advance(MINUTE).await;
+    }
+    bench.archive(1).await;
+    advance(72 * 60 * MINUTE).await;
+    // Somebody has begun to help a moment before the watermark passes the head.
+    bench.relay.pass().await;
+    assert_eq!(bench.watermark(), Some(bench.minute_ago()));
+    bench.publish(&head).await;
+    bench.archive(1).await;
+    let replay = Replay::new(bench.segments.clone(), bench.world.entropy.clone(), STREAM).kind("account");
+    let archived: Vec<_> = replay.commits().try_collect().await.expect("replays");
+    let of = |stream: &str| archived.iter().filter(|it| it.archived.stream.as_str() == stream).count();
+    assert_eq!((archived.len(), of("account/1")), (51, 1), "H10");
 }
