@@ -43,9 +43,12 @@ pub(crate) async fn rest(world: &Arc<World>, desk: &Desk, mappings: &[Arc<Mappin
     for mapping in mappings {
         mapping.renew();
     }
+    let writer = Writer::start(world);
     if closing {
-        write_all(world).await;
+        write_all(world, &writer).await;
     }
+    names(world, &writer).await;
+    writer.store.drain(SETTLED).await;
     let behind = || world.watch().streams(|delivered| !delivered);
     if !waited(|| behind().is_empty()).await {
         let left = behind().into_iter().map(|stream| {
@@ -72,8 +75,7 @@ async fn waited(done: impl Fn() -> bool) -> bool {
 }
 
 /// Writes every stream once more.
-async fn write_all(world: &Arc<World>) {
-    let writer = Writer::start(world);
+async fn write_all(world: &Arc<World>, writer: &Writer) {
     let all = world.watch().streams(|_| true);
     for stream in all {
         let options = Options { on_conflict: OnConflict::Retry, ..Options::default() };
@@ -82,8 +84,6 @@ async fn write_all(world: &Arc<World>) {
             world.find([Finding::new(Promise::Ends, &stream, format!("it cannot be written: {error}"))]);
         }
     }
-    names(world, &writer).await;
-    writer.store.drain(SETTLED).await;
 }
 
 /// No name is stuck: whoever asks for one has it, or somebody else does.
