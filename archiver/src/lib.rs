@@ -33,5 +33,5 @@ pub mod quarantine;
 pub mod relay;
 pub mod replay;
 pub mod segment;
-mod shard;
+pub mod shard;
 mod watermark;

@@ -8,7 +8,7 @@
 //!  3. LIST the heads: stored since w, and longer ago than a minute by S3's clock            candidates
 //!  4. GET the candidates: whose newest write may be unpublished                             wanted
 //!  5. strike out what is published ([`published`]): the archive back to w, each shard behind its archive to its end
-//!  6. publish what is left, and wait for Kinesis
+//!  6. publish what is left, and wait for Kinesis ([`deliver`])
 //!  7. only if nothing is left: the watermark becomes begin less that minute, by compare-and-swap, forward only
 //! ```
 //!
@@ -25,6 +25,7 @@
 //!   go on helping then, which is safe, and costs repeats.
 //! - *Two relays at once* publish the same twice at worst; of two watermarks one wins, and both are true.
 
+pub(crate) mod deliver;
 mod published;
 mod report;
 
@@ -33,6 +34,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -40,16 +42,18 @@ use std::{
 use futures::{StreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
-    format::{FormatError, head::Head, key, record::Record, watermark::Watermark},
+    format::{FormatError, key, watermark::Watermark},
     port::{ETag, Got, Listed, ObjectError, Objects, Ports, Precondition},
-    publish::{Publisher, Unpublished},
-    read::{HeadRead, Reader},
+    read::Reader,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
-use self::published::{Published, Wanted};
 pub use self::report::Report;
+use self::{
+    deliver::{Undelivered, deliver, standing},
+    published::{Published, Wanted},
+};
 use crate::{
     chain::{ChainError, pauses, repeat},
     place::Place,
@@ -58,10 +62,6 @@ use crate::{
 
 /// Heads that are read at a time.
 const HEADS_AT_A_TIME: usize = 32;
-/// Records that are published at a time.
-const RECORDS_AT_A_TIME: usize = 64;
-/// How long a record waits for company.
-const LINGER: Duration = Duration::from_millis(5);
 /// Listings may tell times in whole seconds, rounded down.
 const SLACK: SignedDuration = SignedDuration::from_secs(1);
 
@@ -104,13 +104,13 @@ enum Stays {
     /// The pass took too long to find out what is published.
     #[error("what is published was not known in time")]
     Late,
-    /// Kinesis did not take a record in time.
+    /// A newest write was not published.
     #[error("{stream}: {cause}")]
-    Unpublished {
+    Undelivered {
         /// Its stream.
         stream: StreamId,
         /// Why not.
-        cause: Unpublished,
+        cause: Undelivered,
     },
     /// The watermark is of a time that has not come.
     #[error(
@@ -235,20 +235,10 @@ impl Relay {
 
     /// The version whose commit must be published; `None` where that is known already.
     async fn wanted(&self, stream: &StreamId, through: Timestamp) -> Result<Option<Version>, StoreError> {
-        let (head, modified) = self.head(stream).await?;
+        let (head, modified) = standing(&self.reader, stream).await?;
         // Replaced since it was listed: what it held was published before (H5), and what it holds is for the next pass.
         let unknown = modified < through && !head.is_settled();
         Ok(unknown.then_some(head.version))
-    }
-
-    async fn head(&self, stream: &StreamId) -> Result<(Head, Timestamp), StoreError> {
-        match self.reader.head(stream, None).await? {
-            HeadRead::Found { head, modified, .. } => Ok((*head, modified)),
-            HeadRead::Missing | HeadRead::Unchanged => {
-                let reason = "it was listed, and does not stand".to_owned();
-                Err(StoreError::Corrupt { key: key::head(stream), reason })
-            }
-        }
     }
 
     /// Publishes the newest writes of these streams, each to its end; tells the first that was not to be.
@@ -258,46 +248,18 @@ impl Relay {
         last: Instant,
         report: &mut Report,
     ) -> Result<(), Stays> {
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let publisher = Publisher::new(&self.ports, LINGER);
-        let deliveries = missing.into_iter().map(|(stream, version)| {
-            let publisher = publisher.clone();
-            async move { self.deliver_one(&publisher, &stream, version, last).await }
-        });
-        let mut deliveries = stream::iter(deliveries).buffer_unordered(RECORDS_AT_A_TIME);
+        let mut deliveries = pin!(deliver(&self.ports, &self.reader, missing, last));
         let mut failed = None;
-        while let Some(delivered) = deliveries.next().await {
+        while let Some((stream, delivered)) = deliveries.next().await {
             match delivered {
                 Ok(true) => report.published += 1,
                 Ok(false) => report.present += 1,
-                Err(stays) => {
-                    failed.get_or_insert(stays);
+                Err(cause) => {
+                    failed.get_or_insert(Stays::Undelivered { stream, cause });
                 }
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// Publishes the write that made `version`, unless another one came on top of it. True where that was to be done.
-    async fn deliver_one(
-        &self,
-        publisher: &Publisher,
-        stream: &StreamId,
-        version: Version,
-        last: Instant,
-    ) -> Result<bool, Stays> {
-        let (head, _) = self.head(stream).await?;
-        let unknown = head.version == version && !head.is_settled();
-        let Some(record) = Record::newest(&head).filter(|_| unknown) else {
-            return Ok(false);
-        };
-        let data = record.encode().map_err(unreadable(&key::head(stream)))?;
-        tracing::info!(%stream, %version, "nobody has published this: the relay does");
-        let published = publisher.publish(stream, data, last).await;
-        published.map_err(|cause| Stays::Unpublished { stream: stream.clone(), cause })?;
-        Ok(true)
     }
 
     async fn standing(&self) -> Result<Option<Standing>, StoreError> {

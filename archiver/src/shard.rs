@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{Stream, stream};
 use headwater::port::{Arrival, Batch, Cursor, LogError, Ports, Shard, Start};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -13,20 +14,11 @@ const RECORDS: usize = 10_000;
 /// A shard, or the list of all, that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{shard} can't be read to its end: {cause}")]
-pub(crate) struct Unread {
+pub struct Unread {
     /// The shard, or what stands for all.
-    pub(crate) shard: String,
+    pub shard: String,
     /// The last answer.
-    pub(crate) cause: LogError,
-}
-
-/// Whether a reader has seen what it came for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Enough {
-    /// It has.
-    Yes,
-    /// It goes on to the shard's end.
-    No,
+    pub cause: LogError,
 }
 
 /// All shards that still hold records, closed ones too.
@@ -35,36 +27,54 @@ pub(crate) async fn all(ports: &Ports, patience: Duration) -> Result<Vec<Shard>,
     shards.map_err(|cause| Unread { shard: "the list of shards".to_owned(), cause })
 }
 
-/// Hands every record of a shard from `start` on to `each`, until it is enough, or the shard's end is reached: the newest
-/// record, or the last one of a closed shard.
-pub(crate) async fn to_end(
+/// The records of a shard from `start` on, to the shard's end: the newest record, or the last one of a closed shard.
+pub(crate) fn batches(
     ports: &Ports,
     shard: &str,
-    mut start: Start,
+    start: Start,
     patience: Duration,
-    mut each: impl FnMut(Vec<Arrival>) -> Enough,
-) -> Result<(), Unread> {
-    let unread = |cause| Unread { shard: shard.to_owned(), cause };
-    let mut cursor: Option<Cursor> = None;
-    loop {
-        let place = match cursor.take() {
-            Some(place) => place,
-            None => repeat(ports, patience, || ports.log.cursor(shard, &start)).await.map_err(unread)?,
-        };
-        let Batch { records, next, behind } =
-            match repeat(ports, patience, || ports.log.read(&place, RECORDS)).await {
-                Ok(batch) => batch,
-                Err(LogError::Expired) => continue,
-                Err(cause) => return Err(unread(cause)),
+) -> impl Stream<Item = Result<Vec<Arrival>, Unread>> + Send + use<> {
+    let reading = Reading { ports: ports.clone(), shard: shard.to_owned(), patience, start, cursor: None };
+    stream::try_unfold(Some(reading), |reading| async move {
+        let Some(mut reading) = reading else { return Ok(None) };
+        let batch = reading.next().await;
+        let batch = batch.map_err(|cause| Unread { shard: reading.shard.clone(), cause })?;
+        let tip = batch.records.is_empty() && batch.behind.is_zero();
+        reading.cursor = batch.next;
+        let more = reading.cursor.is_some() && !tip;
+        Ok(Some((batch.records, more.then_some(reading))))
+    })
+}
+
+/// How far a shard is read.
+struct Reading {
+    ports: Ports,
+    shard: String,
+    patience: Duration,
+    /// Where to begin once more when the cursor has expired.
+    start: Start,
+    cursor: Option<Cursor>,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Batch, LogError> {
+        let Self { ports, shard, patience, start, cursor } = self;
+        loop {
+            let place = match cursor.take() {
+                Some(place) => place,
+                None => repeat(ports, *patience, || ports.log.cursor(shard, start)).await?,
             };
-        let tip = records.is_empty() && behind.is_zero();
-        if let Some(last) = records.last() {
-            start = Start::After(last.sequence.clone());
+            match repeat(ports, *patience, || ports.log.read(&place, RECORDS)).await {
+                Err(LogError::Expired) => {}
+                Err(cause) => return Err(cause),
+                Ok(batch) => {
+                    if let Some(last) = batch.records.last() {
+                        *start = Start::After(last.sequence.clone());
+                    }
+                    return Ok(batch);
+                }
+            }
         }
-        if each(records) == Enough::Yes || tip || next.is_none() {
-            return Ok(());
-        }
-        cursor = next;
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
     place::{Place, day},
     replay::Replay,
     segment::Segment,
-    shard::{self, Enough},
+    shard,
 };
 
 /// Shards that are read at a time.
@@ -137,11 +137,13 @@ impl<'a> Published<'a> {
         }
         if open && !wanted.is_empty() {
             let (ports, patience) = (&self.relay.ports, self.relay.settings.patience);
-            let each = |records: Vec<Arrival>| {
+            let mut batches = pin!(shard::batches(ports, shard, start, patience));
+            while let Some(records) = batches.try_next().await? {
                 wanted.records(&records);
-                if wanted.is_empty() { Enough::Yes } else { Enough::No }
-            };
-            shard::to_end(ports, shard, start, patience, each).await?;
+                if wanted.is_empty() {
+                    break;
+                }
+            }
         }
         match newest {
             Some(place) if !wanted.is_empty() => Ok(self.back(&chain, place, wanted).await?),

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use headwater::{
     Options, Store, StoredEvent,
     evidence::Evidence,
-    format::commit::Commit,
+    format::{commit::Commit, head::Head, record::Record},
     invariants::Invariant,
     memory::{Fault, FaultyLog, FaultyObjects, MemoryObjects, Operation, World},
     port::{Clock, Entry, Log, LogError},
