@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test")]
 
+mod claim;
 mod event;
 mod head;
 mod http;
@@ -46,6 +47,11 @@ fn record() {
 #[test]
 fn view() {
     hunt!(view, seeds::views(), USED, view::holds);
+}
+
+#[test]
+fn claim() {
+    hunt!(claim, seeds::claims(), USED, claim::holds);
 }
 
 #[test]

@@ -54,6 +54,15 @@ pub(crate) fn heads() -> Vec<Vec<u8>> {
     heads
 }
 
+pub(crate) fn claims() -> Vec<Vec<u8>> {
+    let golden = golden("headwater/tests/golden/claim.json");
+    let of = |owner: &str| {
+        let text = String::from_utf8_lossy(&golden).replace("user/9", owner);
+        text.into_bytes()
+    };
+    vec![golden.clone(), of("user/1"), of("account/42")]
+}
+
 pub(crate) fn pages() -> Vec<Vec<u8>> {
     vec![golden("headwater/tests/golden/page.json")]
 }
