@@ -23,9 +23,6 @@ pub const RECORD_BYTES: usize = 1 << 20;
 pub const CLAIM_SET_BYTES: usize = 40;
 /// Longest unique value, in bytes of UTF-8: percent-encoded three to one its key stays below S3's 1,024 bytes.
 pub const CLAIM_VALUE_BYTES: usize = 200;
-/// How long a claim whose owner does not hold the value is taken to be on its way. Nothing is unsafe about less; more makes
-/// a value wait longer that a crash left behind.
-pub const CLAIM_PATIENCE: Duration = Duration::from_secs(30);
 /// Most records of one `PutRecords` call.
 pub const PUT_RECORDS: usize = 500;
 /// Most bytes of one `PutRecords` call: half of what Kinesis takes, so that a call stays short.

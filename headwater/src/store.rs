@@ -130,6 +130,9 @@ pub struct Settings {
     pub publish_patience: Duration,
     /// How long a record waits for company while another call is under way.
     pub linger: Duration,
+    /// How long a claim whose owner does not hold the value is taken to be on its way. Less is no less safe, and makes
+    /// commands in flight lose more often; more makes a value wait longer that a crash left behind.
+    pub claim_patience: Duration,
     /// Bytes of heads that stay in memory.
     pub cache_bytes: u64,
 }
@@ -140,6 +143,7 @@ impl Default for Settings {
             deadline: Duration::from_secs(15),
             publish_patience: Duration::from_secs(2),
             linger: Duration::from_millis(2),
+            claim_patience: Duration::from_secs(30),
             cache_bytes: 64 << 20,
         }
     }

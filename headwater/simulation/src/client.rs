@@ -70,6 +70,8 @@ impl Writer {
         let settings = Settings {
             deadline: Duration::from_secs(1) + world.time(Duration::from_secs(14)),
             publish_patience: world.time(Duration::from_secs(2)),
+            // Nobody's patience may be what keeps a name unique.
+            claim_patience: world.time(Duration::from_secs(4)).saturating_sub(Duration::from_secs(2)),
             ..Settings::default()
         };
         let store = Store::new(process.ports.clone(), settings);
@@ -190,6 +192,8 @@ pub(crate) struct Habits {
     pub(crate) pause: Duration,
     /// Streams that all clients write.
     pub(crate) streams: usize,
+    /// Whether half of what is wanted is one name, or to give it up.
+    pub(crate) named: bool,
     /// Whether long texts are noted, so that streams outgrow their heads.
     pub(crate) long: bool,
     /// Whether it calls again when it is not told what became of a command; else that is left to the relay.
@@ -218,7 +222,7 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
         match world.draw(|dice| dice.u8(0..10)) {
             0..6 => {
                 let id = format!("c{name}-{call}");
-                let order = order(&world, habits.long);
+                let order = order(&world, &habits);
                 let Some(options) = options(&desk, &stream, &id) else { return };
                 let wish = Command { stream, id, order, options };
                 command(&desk, &wish, habits.patient).await;
@@ -329,13 +333,14 @@ fn failed(world: &World, error: &StoreError) -> Told {
     }
 }
 
-fn order(world: &World, long: bool) -> Order {
-    world.draw(|dice| match dice.u8(0..20) {
+fn order(world: &World, &Habits { long, named, .. }: &Habits) -> Order {
+    world.draw(|dice| match if named { dice.u8(0..8) } else { dice.u8(0..20) } {
         0 => Order::Nothing,
         1 => Order::Odd,
         2 | 3 if long => Order::Note(dice.usize(4_000..30_000)),
         2 | 3 => Order::Note(dice.usize(1..40)),
         // Fewer names than ledgers, so that each is wanted by several.
+        4.. if named => Order::Name(["", "ann"][dice.usize(0..2)].to_owned()),
         4 | 5 => Order::Name(["", "ann", "bob"][dice.usize(0..3)].to_owned()),
         6..=9 => Order::Book(vec![-dice.i64(1..60)]),
         _ => Order::Book((0..dice.usize(1..4)).map(|_| dice.i64(1..20)).collect()),

@@ -66,6 +66,7 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         pause: Duration::from_millis(dice.u64(1..2_000)),
         streams: dice.usize(1..=4),
         long: dice.u8(..4) == 0,
+        named: dice.u8(..4) == 0,
         patient: dice.bool(),
     };
     let closing = dice.bool();

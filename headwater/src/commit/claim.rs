@@ -45,7 +45,6 @@ use crate::{
     error::StoreError,
     format::{claim::StoredClaim, key},
     id::StreamId,
-    limits,
     load::{self, Folded},
     port::{Clock, ETag, Entropy, Got, ObjectError, Objects, Ports, Precondition, backoff},
     read::Reader,
@@ -64,6 +63,7 @@ pub(crate) struct Claims {
     reader: Reader,
     cache: Arc<Cache>,
     help: Arc<Help>,
+    patience: SignedDuration,
 }
 
 /// What came of an attempt.
@@ -75,7 +75,13 @@ enum Attempt {
 }
 
 impl Claims {
-    pub(super) fn new(ports: &Ports, reader: Reader, cache: Arc<Cache>, help: Arc<Help>) -> Self {
+    pub(super) fn new(
+        ports: &Ports,
+        reader: Reader,
+        cache: Arc<Cache>,
+        help: Arc<Help>,
+        patience: Duration,
+    ) -> Self {
         Self {
             objects: Arc::clone(&ports.objects),
             clock: Arc::clone(&ports.clock),
@@ -83,6 +89,7 @@ impl Claims {
             reader: reader.with_patience(PATIENCE),
             cache,
             help,
+            patience: SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX),
         }
     }
 
@@ -144,8 +151,7 @@ impl Claims {
     ) -> Result<bool, StoreError> {
         let known = self.holder::<A>(claim, owner).await?;
         let age = self.clock.now().duration_since(modified);
-        let patience = SignedDuration::try_from(limits::CLAIM_PATIENCE).unwrap_or(SignedDuration::MAX);
-        if age < patience {
+        if age < self.patience {
             return Ok(false);
         }
         self.help.publish(&known, deadline).await?;

@@ -52,7 +52,13 @@ impl Lanes {
     /// Lanes over these ports.
     pub(crate) fn new(ports: &Ports, reader: Reader, cache: Arc<Cache>, settings: &Settings) -> Self {
         let help = Arc::new(Help::new(ports, reader.clone(), Arc::clone(&cache), settings.linger));
-        let claims = Claims::new(ports, reader.clone(), Arc::clone(&cache), Arc::clone(&help));
+        let claims = Claims::new(
+            ports,
+            reader.clone(),
+            Arc::clone(&cache),
+            Arc::clone(&help),
+            settings.claim_patience,
+        );
         Self(Arc::new(Inner {
             ports: ports.clone(),
             reader,
