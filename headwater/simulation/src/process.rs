@@ -14,6 +14,7 @@ use std::{
 };
 
 use headwater::{
+    format::key,
     memory::{Call, Fault, FaultyLog, FaultyObjects, Heard, Journey, ManualClock, Operation, SeededEntropy},
     port::{Log, LogError, ObjectError, Objects, Ports},
 };
@@ -175,8 +176,10 @@ impl Gate {
         let (world, weather) = (&self.world, self.world.weather());
         let write = matches!(call.operation, Operation::Put | Operation::Delete | Operation::PutRecords);
         let object = matches!(call.operation, Operation::Put | Operation::Delete);
+        // Between a fence and the claim that it was raised for is where names are lost, if they are.
+        let slow = if call.key.starts_with(key::CLAIMS) { 6 * weather.slow } else { weather.slow };
         let journey = || {
-            let most = if world.happens(weather.slow) { SLOW } else { QUICK };
+            let most = if world.happens(slow) { SLOW } else { QUICK };
             world.time(most)
         };
         let (there, back) = (journey(), journey());

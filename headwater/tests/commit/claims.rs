@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use headwater::{
-    ExecuteError, StoreError, Version,
+    ExecuteError, Expected, OnConflict, Options, StoreError, Version,
     format::{claim::StoredClaim, head::Head, key},
     memory::{Call, Fault, Heard, Journey, Operation, World},
-    port::{Got, Objects},
+    port::{Got, LogError, Objects},
 };
 use tokio::time::{sleep, timeout};
 
@@ -34,6 +34,11 @@ fn stored(world: &World, name: &str) -> Option<StoredClaim> {
 fn head(world: &World, id: &str) -> Head {
     let (_, body) = world.objects.all(&format!("heads/member/{id}")).pop().expect("a head");
     Head::decode(&body).expect("a head")
+}
+
+/// A process that will never publish anything again.
+fn mute(process: &Process) {
+    process.log.faults().hook(|_| Fault::Before(LogError::Unknown("injected".into())));
 }
 
 /// Lets the writes of a member's head happen so much later.
@@ -138,36 +143,51 @@ async fn a_commit_in_flight_loses_to_the_fence() {
 
 /// The model's `norewrite`: an owner that trusts the claim which it wrote before the fence.
 #[tokio::test(start_paused = true)]
-async fn who_lost_to_a_fence_writes_its_claim_anew() {
+async fn who_was_fenced_writes_its_claim_anew() {
     let world = World::new(66);
-    let (late, other) =
-        (Process::hasty(&world, Duration::from_mins(2)), Process::hasty(&world, Duration::from_mins(2)));
-    slow_heads(&late, Duration::from_secs(40));
-    // The other fences, takes the claim over, and its own commit is slow as well.
-    other.objects.faults().hook(|call: &Call| match call.operation {
-        Operation::Put if call.key == "heads/member/2" => Fault::Delay(Duration::from_secs(8)),
-        _ => Fault::None,
+    let dead = Process::new(&world);
+    slow_heads(&dead, Duration::from_hours(1));
+    let _ = timeout(Duration::from_secs(1), dead.call_me("1", "ann")).await;
+    sleep(Duration::from_secs(35)).await;
+    // The other has fenced the owner, and its takeover of the claim is slow: the owner comes back in between.
+    let (other, back) = (Process::new(&world), Process::new(&world));
+    other
+        .objects
+        .faults()
+        .script(Operation::Put, [Fault::None, Fault::None, Fault::Delay(Duration::from_secs(3))]);
+    let (second, first) = tokio::join!(other.call_me("2", "ann"), async {
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(head(&world, "1").fence, 1);
+        back.call_me("1", "ann").await
     });
-    let (first, second) = tokio::join!(late.call_me("1", "ann"), async {
-        sleep(Duration::from_secs(35)).await;
-        other.call_me("2", "ann").await
-    });
-    second.expect("has the claim");
-    assert!(first.is_err());
-    assert_eq!(hold(&world, "ann").await, ["2"]);
+    first.expect("its claim is newer than the fence");
+    assert!(is_taken(&second), "{second:?}");
+    assert_eq!(hold(&world, "ann").await, ["1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_release_misses_a_name_that_was_taken_again() {
-    let world = World::new(67);
-    let (slow, quick) = (Process::new(&world), Process::new(&world));
-    slow.call_me("1", "ann").await.expect("free");
-    slow.objects.faults().script(Operation::Delete, [Fault::Delay(Duration::from_secs(3))]);
-    slow.call_me("1", "bob").await.expect("free");
-    quick.call_me("1", "ann").await.expect("its own again");
-    sleep(Duration::from_secs(10)).await;
-    assert_eq!(hold(&world, "ann").await, ["1"]);
-    assert!(is_taken(&quick.call_me("2", "ann").await));
+    for frozen in [false, true] {
+        let world = World::new(67);
+        let (slow, quick) = (Process::new(&world), Process::new(&world));
+        slow.call_me("1", "ann").await.expect("free");
+        // It hears late that its commit stands, or its release is late.
+        let (late, there) = (Duration::from_secs(3), Duration::ZERO);
+        let heard = Journey { there, again: None, back: late, answer: Heard::Answer };
+        if frozen {
+            slow.objects.faults().script(Operation::Put, [Fault::None, Fault::Journey(heard)]);
+        } else {
+            slow.objects.faults().script(Operation::Delete, [Fault::Delay(late)]);
+        }
+        let (renamed, back) = tokio::join!(slow.call_me("1", "bob"), async {
+            sleep(Duration::from_secs(1)).await;
+            quick.call_me("1", "ann").await
+        });
+        assert!(renamed.is_ok() && back.is_ok(), "{renamed:?} {back:?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(hold(&world, "ann").await, ["1"]);
+        assert!(is_taken(&quick.call_me("2", "ann").await));
+    }
 }
 
 /// Two processes write one member: the claim of the one that loses is the other's as well.
@@ -178,13 +198,18 @@ async fn a_command_that_fails_takes_no_claim_away() {
     loser.wish("1", Wish::Age).await.expect("ages");
     winner.wish("1", Wish::Age).await.expect("ages");
     slow_heads(&winner, Duration::from_secs(2));
-    let wish = |process: Arc<Process>, after| async move {
-        sleep(Duration::from_millis(after)).await;
-        process.call_me("1", "ann").await
-    };
-    // The loser claims last, and commits on a head that is old already.
-    let (first, second) = tokio::join!(wish(Arc::new(winner), 0), wish(Arc::new(loser), 1_000));
-    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    // The loser claims last, on a head that is old already.
+    let (won, lost) = tokio::join!(winner.call_me("1", "ann"), async {
+        sleep(Duration::from_secs(1)).await;
+        let only = Options {
+            expected: Expected::Exact(Version::new(1)),
+            on_conflict: OnConflict::Abandon,
+            ..Options::default()
+        };
+        loser.store.execute::<Member>("1", Wish::Name("ann".to_owned()), only).await
+    });
+    won.expect("its claim stands");
+    assert!(matches!(lost, Err(ExecuteError::Store(StoreError::Conflict { .. }))), "{lost:?}");
     assert_eq!(hold(&world, "ann").await, ["1"]);
 }
 
@@ -192,13 +217,14 @@ async fn a_command_that_fails_takes_no_claim_away() {
 async fn a_fence_publishes_before_it_makes_the_head_look_new() {
     let world = World::new(69);
     let dead = Process::new(&world);
-    dead.log.faults().hook(|_| Fault::Before(headwater::port::LogError::Unknown("injected".into())));
+    mute(&dead);
     dead.wish("1", Wish::Age).await.expect("committed, and pending");
     slow_heads(&dead, Duration::from_hours(1));
     let _ = timeout(Duration::from_secs(1), dead.call_me("1", "ann")).await;
     // The dead process cannot publish, so it never came to its claim's commit; somebody else claims in its place.
     let stale = Process::new(&world);
     slow_heads(&stale, Duration::from_hours(1));
+    mute(&stale);
     let _ = timeout(Duration::from_secs(1), stale.call_me("1", "ann")).await;
     sleep(Duration::from_secs(31)).await;
     let records = world.log.records().len();
