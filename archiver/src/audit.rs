@@ -317,18 +317,20 @@ impl Run<'_> {
                     Fate::Waiting(arrived) => {
                         self.summary.waiting += commits;
                         if self.audit.is_old(begin, arrived) {
-                            let found = format!("{span} arrived at {arrived}, and is not archived");
+                            let found = format!("{span}: arrived at {arrived}, and not archived");
                             findings.push(Finding::promise(Invariant::H10, stream, found));
                         }
                     }
-                    Fate::Unpublished => {
+                    // It may be in what is missing.
+                    Fate::Unpublished if !self.damaged => {
                         self.summary.unpublished += commits;
                         if self.audit.is_old(begin, entry.modified) {
                             unpublished.insert(stream.clone(), (entry.version, span));
                         }
                     }
-                    Fate::Lost => {
-                        let found = format!("{span} is not in the archive, nor behind it in Kinesis");
+                    Fate::Unpublished if !self.audit.is_old(begin, entry.modified) => {}
+                    Fate::Unpublished | Fate::Lost => {
+                        let found = format!("{span}: not in the archive, nor behind it in Kinesis");
                         findings.push(Finding::promise(Invariant::H10, stream, found));
                     }
                 }
@@ -342,14 +344,10 @@ impl Run<'_> {
     async fn undelivered(&mut self, left: BTreeMap<StreamId, (Version, String)>) -> Result<(), AuditError> {
         let mut found: BTreeMap<StreamId, Finding> = BTreeMap::new();
         for (stream, (_, span)) in &left {
-            let words = format!("{span} stands in S3, and is in no record");
+            let words = format!("{span}: in S3, and in no record");
             found.insert(stream.clone(), Finding::promise(Invariant::H6, stream, words));
         }
-        if self.audit.repair && self.damaged {
-            for finding in found.values_mut() {
-                finding.found.push_str(": not published, for it may be in the segment that is missing");
-            }
-        } else if self.audit.repair {
+        if self.audit.repair {
             let missing = left.into_iter().map(|(stream, (version, _))| (stream, version)).collect();
             let last = Instant::now() + limits::PUBLISH_FOR / 2;
             let mut deliveries = pin!(deliver(&self.audit.ports, &self.reader, missing, last));
