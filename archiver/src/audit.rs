@@ -30,7 +30,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Display},
+    fmt::{self, Display, Write},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -363,7 +363,10 @@ impl Run<'_> {
                         });
                         self.summary.repaired += 1;
                     }
-                    Err(error) => finding.found.push_str(&format!(": {error}")),
+                    Err(error) => {
+                        // Writing to a string does not fail.
+                        let _ = write!(finding.found, ": {error}");
+                    }
                 }
             }
         }

@@ -61,7 +61,7 @@ pub trait Check: Send + Sync {
 pub struct Views<P, F> {
     projection: P,
     after: F,
-    views: AtomicU64,
+    seen: AtomicU64,
     parked: AtomicU64,
 }
 
@@ -72,7 +72,7 @@ where
 {
     /// The views of `projection`; `after` is what it does after each commit, as deriving events.
     pub fn new(projection: P, after: F) -> Self {
-        Self { projection, after, views: AtomicU64::new(0), parked: AtomicU64::new(0) }
+        Self { projection, after, seen: AtomicU64::new(0), parked: AtomicU64::new(0) }
     }
 }
 
@@ -103,7 +103,7 @@ where
             Ok(view) => view,
             Err(error) => return Ok(corrupt(error)),
         };
-        self.views.fetch_add(1, Ordering::Relaxed);
+        self.seen.fetch_add(1, Ordering::Relaxed);
         let (applied, parked) = (view.applied(stream), view.parked.contains_key(stream));
         self.parked.fetch_add(u64::from(parked), Ordering::Relaxed);
         if applied > newest {
@@ -132,6 +132,6 @@ where
     fn counts(&self) -> BTreeMap<String, u64> {
         let count =
             |what: &str, count: &AtomicU64| (format!("{what} of {}", P::NAME), count.load(Ordering::Relaxed));
-        BTreeMap::from([count("views", &self.views), count("parked streams", &self.parked)])
+        BTreeMap::from([count("views", &self.seen), count("parked streams", &self.parked)])
     }
 }
