@@ -21,9 +21,11 @@
 //! 3. What goes to quarantine goes there before the segment that covers it ([`archive`]).
 //! 4. Whoever writes ordinal k + 1 knows the commits of the segments before it (`known`).
 //!
-//! Beside it stands [`relay`], which delivers what a dead writer left behind, and says through when all is delivered.
+//! Beside it stands [`relay`], which delivers what a dead writer left behind, and says through when all is delivered; and
+//! [`audit`], which compares all that S3 holds of streams with all that is archived.
 
 pub mod archive;
+pub mod audit;
 pub mod chain;
 pub mod config;
 pub mod handler;

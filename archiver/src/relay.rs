@@ -63,7 +63,7 @@ use crate::{
 /// Heads that are read at a time.
 const HEADS_AT_A_TIME: usize = 32;
 /// Listings may tell times in whole seconds, rounded down.
-const SLACK: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const SLACK: SignedDuration = SignedDuration::from_secs(1);
 
 /// What a relay allows itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -201,7 +201,7 @@ pub async fn arrivals(log: &dyn Log) -> Result<Vec<Arrival>, StoreError> {
 }
 
 /// The shards, none before one that it came from.
-fn parents_first(mut shards: Vec<Shard>) -> Vec<Shard> {
+pub fn parents_first(mut shards: Vec<Shard>) -> Vec<Shard> {
     let mut ordered: Vec<Shard> = Vec::new();
     while !shards.is_empty() {
         let left: BTreeSet<String> = shards.iter().map(|shard| shard.id.clone()).collect();
@@ -234,16 +234,31 @@ async fn view_state<P: Projection>(
         }
         Got::Missing | Got::Unchanged => (Version::ZERO, Value::Null),
     };
+    let expected = folded(projection, after, history, applied).map_err(corrupt)?;
+    Ok(ViewState { view: key.clone(), stream: stream.clone(), applied, state, expected })
+}
+
+/// The state that a plain fold of a stream through `applied` makes. `after` is what the projection does after each commit.
+///
+/// # Errors
+///
+/// Why an event cannot be folded.
+pub fn folded<P: Projection>(
+    projection: &P,
+    after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
+    history: &History,
+    applied: Version,
+) -> Result<Value, String> {
+    let stream = &history.head.stream;
     let mut expected = P::View::default();
     for commit in history.commits.iter().filter(|commit| commit.last <= applied) {
         for (version, stored) in commit.versioned() {
-            let event = Schemas::read_by::<P>().decode(stored).map_err(|error| corrupt(error.to_string()))?;
+            let event = Schemas::read_by::<P>().decode(stored).map_err(|error| error.to_string())?;
             let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
             let envelope = Envelope { stream, version, commit, at, meta, event };
-            projection.apply(&mut expected, &envelope).map_err(|error| corrupt(error.to_string()))?;
+            projection.apply(&mut expected, &envelope).map_err(|error| error.to_string())?;
         }
-        after(projection, &mut expected, stream).map_err(|error| corrupt(error.to_string()))?;
+        after(projection, &mut expected, stream).map_err(|error| error.to_string())?;
     }
-    let expected = serde_json::to_value(expected).map_err(|error| corrupt(error.to_string()))?;
-    Ok(ViewState { view: key.clone(), stream: stream.clone(), applied, state, expected })
+    serde_json::to_value(expected).map_err(|error| error.to_string())
 }

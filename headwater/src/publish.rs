@@ -263,7 +263,7 @@ mod tests {
         let ports = Ports { log: Arc::new(log.clone()), ..world.ports() };
         let publisher = Publisher::new(&ports, Duration::from_millis(2));
         let stream: StreamId = "account/1".parse().expect("a stream");
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         log.faults().hook(move |_| {
             assert!(Instant::now() < until, "it was sent at {:?}", Instant::now() - until);
             Fault::Before(LogError::Unknown("down".into()))

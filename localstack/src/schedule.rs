@@ -1,6 +1,6 @@
-//! Schedules: a function is invoked at a rate, as EventBridge does with a rule `rate(1 minute)`.
+//! Schedules: a function is invoked at a rate, as `EventBridge` does with a rule `rate(1 minute)`.
 //!
-//! Each invocation gets the event that EventBridge sends. One that fails is not repeated: the next one comes in any case. On
+//! Each invocation gets the event that `EventBridge` sends. One that fails is not repeated: the next one comes in any case. On
 //! AWS two may be under way at a time; here the next one waits.
 
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Schedule {
     }
 }
 
-/// What EventBridge sends.
+/// What `EventBridge` sends.
 fn event(rule: &str, region: &str) -> Bytes {
     let event = serde_json::json!({
         "version": "0",

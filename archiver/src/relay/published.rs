@@ -106,17 +106,17 @@ impl<'a> Published<'a> {
             return Ok(());
         }
         let (ports, patience) = (&self.relay.ports, self.relay.settings.patience);
-        let open: HashSet<String> =
-            shard::all(ports, patience).await?.into_iter().map(|shard| shard.id).collect();
+        let open = shard::all(ports, patience).await?.into_iter().map(|shard| (shard.id, shard.parents));
+        let open: BTreeMap<String, Vec<String>> = open.collect();
         let mut seen = HashSet::new();
-        let mut wave: Vec<String> = open.iter().cloned().collect();
+        let mut wave: Vec<String> = open.keys().cloned().collect();
         if self.horizon.is_none() {
             wave.extend(self.replay.shards().await?);
         }
         while !wave.is_empty() && !wanted.is_empty() {
             wave.retain(|shard| seen.insert(shard.clone()));
             wave.sort_unstable();
-            let reads = wave.iter().map(|shard| self.shard(shard, open.contains(shard), wanted));
+            let reads = wave.iter().map(|shard| self.shard(shard, open.get(shard), wanted));
             let reads: Vec<_> = reads.collect();
             let parents = stream::iter(reads).buffer_unordered(SHARDS_AT_A_TIME);
             let parents: Vec<Vec<String>> = parents.try_collect().await?;
@@ -126,7 +126,12 @@ impl<'a> Published<'a> {
     }
 
     /// Reads one shard; gives the shards before it where they may hold what is wanted.
-    async fn shard(&self, shard: &str, open: bool, wanted: &Wanted) -> Result<Vec<String>, Stays> {
+    async fn shard(
+        &self,
+        shard: &str,
+        open: Option<&Vec<String>>,
+        wanted: &Wanted,
+    ) -> Result<Vec<String>, Stays> {
         let chain = self.replay.chain(shard);
         let newest = self.newest(&chain).await?;
         let mut start = Start::Oldest;
@@ -135,7 +140,7 @@ impl<'a> Published<'a> {
             wanted.segment(&chain, &segment)?;
             start = Start::After(segment.footer().last.clone());
         }
-        if open && !wanted.is_empty() {
+        if open.is_some() && !wanted.is_empty() {
             let (ports, patience) = (&self.relay.ports, self.relay.settings.patience);
             let mut batches = pin!(shard::batches(ports, shard, start, patience));
             while let Some(records) = batches.try_next().await? {
@@ -147,6 +152,8 @@ impl<'a> Published<'a> {
         }
         match newest {
             Some(place) if !wanted.is_empty() => Ok(self.back(&chain, place, wanted).await?),
+            // A shard without segments stands for those before it.
+            None if !wanted.is_empty() => Ok(open.cloned().unwrap_or_default()),
             _ => Ok(Vec::new()),
         }
     }

@@ -27,22 +27,19 @@ impl Report {
         let Self { heads, candidates, present, published, .. } = self;
         let time = |at: Option<Timestamp>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
         let (before, after) = (time(self.before), time(self.after));
-        match &self.stayed {
-            None => {
-                tracing::info!(heads, candidates, present, published, before, after, "a pass of the relay")
-            }
-            Some(stayed) => {
-                tracing::warn!(
-                    heads,
-                    candidates,
-                    present,
-                    published,
-                    before,
-                    after,
-                    stayed,
-                    "the watermark stays"
-                );
-            }
+        if let Some(stayed) = &self.stayed {
+            tracing::warn!(
+                heads,
+                candidates,
+                present,
+                published,
+                before,
+                after,
+                stayed,
+                "the watermark stays"
+            );
+        } else {
+            tracing::info!(heads, candidates, present, published, before, after, "a pass of the relay");
         }
     }
 }

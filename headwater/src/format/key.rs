@@ -50,9 +50,14 @@ pub fn view_key(projection: &str, key: &str) -> Option<String> {
     decode_segment(rest.strip_prefix('/')?).filter(|decoded| view(projection, decoded) == key)
 }
 
+/// The prefix of everything in quarantine from the Kinesis stream `stream`.
+pub fn quarantined(stream: &str) -> String {
+    format!("quarantine/{}/", encode_segment(stream))
+}
+
 /// `quarantine/{stream}/{shard}/{sequence}`, where `stream` is the Kinesis stream's name.
 pub fn quarantine(stream: &str, shard: &str, sequence: &Sequence) -> String {
-    format!("quarantine/{}/{}/{sequence}", encode_segment(stream), encode_segment(shard))
+    format!("{}{}/{sequence}", quarantined(stream), encode_segment(shard))
 }
 
 #[cfg(test)]

@@ -1,30 +1,9 @@
 //! Replay: every event of the archive once, in version order per stream.
 
-use archiver::archive::{Archiver, Bounds};
-use headwater::port::Start;
 use headwater_tool::replay::{Summary, show};
 use indicatif::ProgressBar;
 
 use super::world::{PLAN, Sink, World, interleaved};
-
-/// Archives what stands in Kinesis, as a mapping would have it done: each shard in several batches.
-async fn archive(world: &World) {
-    let connection = world.connect().await;
-    let log = connection.ports.log.clone();
-    let archiver =
-        Archiver::new(connection.ports.clone(), connection.archive.clone(), "headwater", Bounds::default());
-    for shard in log.shards().await.unwrap() {
-        let mut cursor = log.cursor(&shard.id, &Start::Oldest).await.unwrap();
-        loop {
-            let batch = log.read(&cursor, 5).await.unwrap();
-            if batch.records.is_empty() {
-                break;
-            }
-            archiver.archive(&shard.id, &batch.records).await.unwrap();
-            cursor = batch.next.unwrap();
-        }
-    }
-}
 
 async fn replayed(
     world: &World,
@@ -43,7 +22,7 @@ async fn every_event_of_the_archive_is_shown_once_and_in_order() {
     let world = World::new().await;
     let permit = r#"{"stream":"permit/1","id":"a","at":"2010-10-02T09:20:39.266+02:00","events":[{"type":"Sent","data":{"to":"x"}},{"type":"Seen","schema":2,"data":null}],"meta":{"by":"me"}}"#;
     world.import(&format!("{}{permit}", interleaved(9, 4)), PLAN).await.1.unwrap();
-    archive(&world).await;
+    world.archive().await;
 
     let (shown, summary) = replayed(&world, None, None).await;
     assert_eq!((summary.commits, summary.events, shown.len()), (37, 38, 38));

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use archiver::archive::{Archiver, Bounds};
 use futures::TryStreamExt;
 use headwater::{Version, format::commit::Commit, port::Start, read::Reader};
 use headwater_tool::{
@@ -52,6 +53,26 @@ impl World {
     pub async fn commits(&self, stream: &str) -> Vec<Arc<Commit>> {
         let reader = Reader::new(&self.connect().await.ports);
         reader.stream(stream.parse().unwrap(), Version::new(1)).try_collect().await.unwrap()
+    }
+
+    /// Archives what stands in Kinesis, as a mapping would have it done: each shard in several batches.
+    pub async fn archive(&self) {
+        let connection = self.connect().await;
+        let log = connection.ports.log.clone();
+        let bounds = Bounds::default();
+        let archiver =
+            Archiver::new(connection.ports.clone(), connection.archive.clone(), "headwater", bounds);
+        for shard in log.shards().await.unwrap() {
+            let mut cursor = log.cursor(&shard.id, &Start::Oldest).await.unwrap();
+            loop {
+                let batch = log.read(&cursor, 5).await.unwrap();
+                if batch.records.is_empty() {
+                    break;
+                }
+                archiver.archive(&shard.id, &batch.records).await.unwrap();
+                cursor = batch.next.unwrap();
+            }
+        }
     }
 
     /// How many records stand in Kinesis.
