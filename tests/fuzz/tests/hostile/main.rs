@@ -17,6 +17,7 @@ mod quarantine;
 mod record;
 mod seeds;
 mod segment;
+mod timer;
 mod view;
 mod watermark;
 mod world;
@@ -51,6 +52,11 @@ fn view() {
 #[test]
 fn watermark() {
     hunt!(watermark, seeds::watermarks(), USED, watermark::holds);
+}
+
+#[test]
+fn timer() {
+    hunt!(timer, seeds::timers(), USED, timer::holds);
 }
 
 #[test]
