@@ -131,7 +131,8 @@ pub(crate) async fn check(world: &Arc<World>, desk: &Desk) {
         Ok(commits) => evidence.replayed(commits),
         Err(error) => world.find([Finding::new(Promise::Format, "archive", error)]),
     }
-    for (stream, history) in &evidence.histories {
+    // A fence alone makes a head, of which no view hears.
+    for (stream, history) in evidence.histories.iter().filter(|(_, history)| !history.commits.is_empty()) {
         match views(world, stream, history) {
             Ok(views) => evidence.views.extend(views),
             Err(error) => world.find([Finding::new(Promise::Format, stream, error)]),
