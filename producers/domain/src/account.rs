@@ -2,12 +2,17 @@
 //!
 //! Every command becomes one event, [`AccountCommand::event`]; the decision is whether the account allows that event now,
 //! [`Account::allows`]. So a retry, a merge and a first decision ask one question.
+//!
+//! A transfer is told no by an event, [`AccountEvent::Declined`]: whoever asks again with the same commit id gets that no
+//! again, whatever the account would allow by then. A no that were not kept could be a yes for the one who repeats, and
+//! money would move that nobody counts with.
 
 use headwater::{Aggregate, Upcaster};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    id::Reference,
+    id::{Reference, TransferId, UserId},
     money::{Amount, Balance, MAX_BALANCE, OutOfRange, OverdraftLimit},
 };
 
@@ -17,6 +22,8 @@ pub struct Account {
     status: AccountStatus,
     balance: Balance,
     overdraft_limit: OverdraftLimit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<UserId>,
 }
 
 /// Where an account is in its life.
@@ -39,6 +46,8 @@ pub enum AccountCommand {
     Open {
         /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
+        /// Whom it belongs to.
+        holder: Option<UserId>,
     },
     /// Take money in.
     Credit {
@@ -46,6 +55,8 @@ pub enum AccountCommand {
         amount: Amount,
         /// What the payer wrote.
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        transfer: Option<TransferId>,
     },
     /// Give money out.
     Withdraw {
@@ -53,6 +64,15 @@ pub enum AccountCommand {
         amount: Amount,
         /// What the payer wrote.
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        transfer: Option<TransferId>,
+    },
+    /// Say no to a transfer. With the commit id of a movement this settles whether that has happened: it never will.
+    Decline {
+        /// Which one.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
     },
     /// End, with nothing left and nothing owed.
     Close,
@@ -65,6 +85,8 @@ pub enum AccountEvent {
     Opened {
         /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
+        /// Whom it belongs to, if that was said.
+        holder: Option<UserId>,
     },
     /// Money came in.
     Credited {
@@ -73,6 +95,9 @@ pub enum AccountEvent {
         /// What the payer wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferId>,
     },
     /// Money went out.
     Withdrawn {
@@ -81,6 +106,16 @@ pub enum AccountEvent {
         /// What the payer wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferId>,
+    },
+    /// A transfer was told no, for ever; nothing moved.
+    Declined {
+        /// Which one.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
     },
     /// It ended.
     Closed,
@@ -122,17 +157,31 @@ pub enum AccountRejection {
 
 impl AccountEvent {
     /// How the data of older events become those of today: for the account, and for every projection that reads it.
-    pub const UPCASTERS: &'static [Upcaster] = &[];
+    pub const UPCASTERS: &'static [Upcaster] = &[Upcaster { event: "Opened", from: 1, up: without_holder }];
 }
 
 impl AccountCommand {
     /// What happens if the account allows it.
     pub fn event(&self) -> AccountEvent {
         match self.clone() {
-            Self::Open { overdraft_limit } => AccountEvent::Opened { overdraft_limit },
-            Self::Credit { amount, reference } => AccountEvent::Credited { amount, reference },
-            Self::Withdraw { amount, reference } => AccountEvent::Withdrawn { amount, reference },
+            Self::Open { overdraft_limit, holder } => AccountEvent::Opened { overdraft_limit, holder },
+            Self::Credit { amount, reference, transfer } => {
+                AccountEvent::Credited { amount, reference, transfer }
+            }
+            Self::Withdraw { amount, reference, transfer } => {
+                AccountEvent::Withdrawn { amount, reference, transfer }
+            }
+            Self::Decline { transfer, reason } => AccountEvent::Declined { transfer, reason },
             Self::Close => AccountEvent::Closed,
+        }
+    }
+
+    /// The transfer that it is part of.
+    fn transfer(&self) -> Option<&TransferId> {
+        match self {
+            Self::Credit { transfer, .. } | Self::Withdraw { transfer, .. } => transfer.as_ref(),
+            Self::Decline { transfer, .. } => Some(transfer),
+            Self::Open { .. } | Self::Close => None,
         }
     }
 }
@@ -153,6 +202,11 @@ impl Account {
         self.overdraft_limit
     }
 
+    /// Whom it belongs to, if that was said.
+    pub fn holder(&self) -> Option<&UserId> {
+        self.holder.as_ref()
+    }
+
     /// What could go out, in minor units.
     pub fn available(&self) -> i64 {
         self.balance.get().saturating_add(self.overdraft_limit.get())
@@ -164,6 +218,7 @@ impl Account {
             (AccountStatus::NotOpen, AccountEvent::Opened { .. }) => Ok(()),
             (_, AccountEvent::Opened { .. }) => Err(AccountRejection::AlreadyOpen),
             (AccountStatus::NotOpen, _) => Err(AccountRejection::NotOpen),
+            (_, AccountEvent::Declined { .. }) => Ok(()),
             (AccountStatus::Closed, _) => Err(AccountRejection::Closed),
             (AccountStatus::Open, AccountEvent::Credited { amount, .. }) => {
                 let too_large = |_: OutOfRange| AccountRejection::BalanceTooLarge { balance: self.balance };
@@ -185,9 +240,16 @@ impl Account {
     }
 }
 
+/// Schema 1 of `Opened` did not say whom the account belongs to.
+fn without_holder(data: Value) -> Result<Value, String> {
+    let Value::Object(mut data) = data else { return Err("an object is expected".to_owned()) };
+    data.insert("holder".to_owned(), Value::Null);
+    Ok(Value::Object(data))
+}
+
 impl Aggregate for Account {
     const KIND: &'static str = "account";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
     type Command = AccountCommand;
     type Event = AccountEvent;
@@ -196,8 +258,13 @@ impl Aggregate for Account {
 
     fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, AccountRejection> {
         let event = command.event();
-        self.allows(&event)?;
-        Ok(vec![event])
+        match (self.allows(&event), command.transfer()) {
+            (Ok(()), _) => Ok(vec![event]),
+            (Err(why), Some(transfer)) if why != AccountRejection::NotOpen => {
+                Ok(vec![AccountEvent::Declined { transfer: transfer.clone(), reason: why.to_string() }])
+            }
+            (Err(why), _) => Err(why),
+        }
     }
 
     /// # Panics
@@ -206,9 +273,10 @@ impl Aggregate for Account {
     /// the store calls it corrupt.
     fn evolve(&mut self, event: &AccountEvent) {
         match event {
-            AccountEvent::Opened { overdraft_limit } => {
+            AccountEvent::Opened { overdraft_limit, holder } => {
                 self.status = AccountStatus::Open;
                 self.overdraft_limit = *overdraft_limit;
+                self.holder.clone_from(holder);
             }
             AccountEvent::Credited { amount, .. } => {
                 self.balance = moved(self.balance.plus(*amount));
@@ -216,6 +284,7 @@ impl Aggregate for Account {
             AccountEvent::Withdrawn { amount, .. } => {
                 self.balance = moved(self.balance.minus(*amount));
             }
+            AccountEvent::Declined { .. } => {}
             AccountEvent::Closed => self.status = AccountStatus::Closed,
         }
     }

@@ -23,11 +23,11 @@ pub(crate) async fn bank(world: &World) -> Store {
     let amount = |units: i64| units.try_into().expect("an amount");
     let reference = || Some("rent, März".parse().expect("a reference"));
     let commands = [
-        AccountCommand::Open { overdraft_limit: limit },
-        AccountCommand::Credit { amount: amount(12_000), reference: reference() },
-        AccountCommand::Credit { amount: amount(8_000), reference: None },
-        AccountCommand::Withdraw { amount: amount(300), reference: reference() },
-        AccountCommand::Credit { amount: amount(7_000), reference: None },
+        AccountCommand::Open { overdraft_limit: limit, holder: None },
+        AccountCommand::Credit { amount: amount(12_000), reference: reference(), transfer: None },
+        AccountCommand::Credit { amount: amount(8_000), reference: None, transfer: None },
+        AccountCommand::Withdraw { amount: amount(300), reference: reference(), transfer: None },
+        AccountCommand::Credit { amount: amount(7_000), reference: None, transfer: None },
     ];
     for command in commands {
         store.execute::<Account>("42", command, Options::default()).await.expect("executes");
@@ -79,6 +79,10 @@ pub(crate) fn views() -> Vec<Vec<u8>> {
 
 pub(crate) fn watermarks() -> Vec<Vec<u8>> {
     vec![golden("headwater/tests/golden/watermark.json")]
+}
+
+pub(crate) fn timers() -> Vec<Vec<u8>> {
+    vec![golden("headwater/tests/golden/timer.json")]
 }
 
 pub(crate) fn segments() -> Vec<Vec<u8>> {
@@ -150,6 +154,9 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         format!("POST /accounts\n{json}if-none-match: *\n\n{{\"overdraft_limit\": 0}}"),
         format!("POST /accounts/42/credit\n{json}if-match: \"5\"\nx-correlation-id: c-1\n\n{{\"amount\": 1250, \"reference\": \"rent, March\"}}"),
         format!("POST /accounts/42/withdraw\n{json}traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\nx-causation-id: c-2\n\n{{\"amount\": 300, \"reference\": \"cash\"}}"),
+        format!("POST /transfers\n{json}idempotency-key: t-1\n\n{{\"id\": \"7\", \"from\": \"42\", \"to\": \"43\", \"amount\": 1250}}"),
+        format!("POST /transfers/7/redirect\n{json}\n{{\"to\": \"44\"}}"),
+        "GET /transfers/7\nif-none-match: \"5\"\n\n".to_owned(),
         "POST /accounts/42/close\nidempotency-key: \"k-2\"\n\n".to_owned(),
         "GET /accounts/42\nif-none-match: \"5\"\n\n".to_owned(),
         "GET /balance/42\nsession-token: account/42@5\n\n".to_owned(),
