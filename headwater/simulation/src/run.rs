@@ -67,10 +67,10 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         streams: dice.usize(1..=4),
         long: dice.u8(..4) == 0,
         named: dice.u8(..4) == 0,
-        patient: dice.bool(),
+        patient: dice.u8(..5) < 2,
     };
     let closing = dice.bool();
-    let mappings = Function::ALL.map(|function| Mapping::new(world, function, closing && dice.bool()));
+    let mappings = Function::ALL.map(|function| Mapping::new(world, function, closing && dice.u8(..4) > 0));
     for mapping in &mappings {
         tokio::spawn(Arc::clone(mapping).run());
     }
