@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de};
+use uuid::Uuid;
 
 use crate::limits;
 
@@ -155,6 +156,13 @@ impl CommitId {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id that follows from `parts`, which hold no line breaks: the same for the same parts, and for no others.
+    pub(crate) fn derived(parts: &[&str]) -> Self {
+        /// Ids that follow from a cause; drawn once, and never changed.
+        const NAMESPACE: Uuid = Uuid::from_u128(0x2c0c_8f5e_71d3_4a8e_a3f6_5d84_09be_77c1);
+        Self(Uuid::new_v5(&NAMESPACE, parts.join("\n").as_bytes()).to_string().into())
     }
 }
 

@@ -41,6 +41,8 @@ pub const GROUP_COMMITS: usize = 256;
 pub const OBJECT_BYTES: usize = 64 << 20;
 /// Longest projection name and view key, in bytes of UTF-8.
 pub const VIEW_KEY_BYTES: usize = 200;
+/// Longest name of a timer, in bytes of UTF-8.
+pub const TIMER_NAME_BYTES: usize = 40;
 /// Most commands that wait for one stream in one process; more are answered as unavailable.
 pub const QUEUED_COMMANDS: usize = 8_192;
 /// The longest that anyone tries to publish a commit: the archiver remembers the keys of commits for as long.

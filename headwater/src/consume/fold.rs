@@ -102,7 +102,7 @@ pub(super) fn fold<P: Projection>(
 }
 
 /// Marks a stream as parked, if it is not yet.
-fn park<P: Projection>(
+pub(super) fn park<P: Projection>(
     view: &mut View<P::View>,
     stream: &StreamId,
     version: Version,
@@ -175,7 +175,7 @@ fn apply<P: Projection>(
 }
 
 /// What a panic said.
-fn text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn text(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
 }

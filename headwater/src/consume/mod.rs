@@ -11,6 +11,9 @@
 //! 6. `forward` publishes what follows for others, if the projection derives events;
 //! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object.
 //!
+//! `process` turns events into commands instead of a view, by the same rule: `react` keeps how far it went, and `timer`
+//! what it wants to be told of later.
+//!
 //! `query` answers from the view, and folds what is missing in the request for whoever brings the token of their write.
 
 mod batch;
@@ -19,18 +22,24 @@ mod fold;
 mod forward;
 mod heal;
 mod park;
+mod process;
 mod project;
 mod projection;
 mod query;
+mod react;
 pub mod rule;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 pub(crate) use self::decode::Types;
 pub use self::{
     forward::{Derived, Forward},
     park::{ParkedStream, Unparked, parked},
+    process::{Cause, Due, Process, ReactError},
     project::Projector,
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
+    react::Reactor,
+    timer::Ticked,
 };

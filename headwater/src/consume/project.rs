@@ -38,10 +38,10 @@ use crate::{
 };
 
 /// Views that one batch works on at a time.
-const VIEWS_AT_A_TIME: usize = 16;
+pub(super) const VIEWS_AT_A_TIME: usize = 16;
 
 /// How often a view is folded in one batch before somebody else's writes are a failure of the world.
-const ROUNDS: usize = 10;
+pub(super) const ROUNDS: usize = 10;
 
 /// How long a write may stay unanswered.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,8 +51,8 @@ pub struct Projector<P: Projection> {
     pub(super) rules: Rules<P>,
     pub(super) reader: Reader,
     pub(super) clock: Arc<dyn Clock>,
-    objects: Arc<dyn Objects>,
-    entropy: Arc<dyn Entropy>,
+    pub(super) objects: Arc<dyn Objects>,
+    pub(super) entropy: Arc<dyn Entropy>,
     forward: Option<Arc<dyn Log>>,
 }
 
@@ -62,6 +62,41 @@ pub(super) enum Work<'a> {
     Take(&'a [StreamCommit]),
     /// Take the mark off this stream and go on with it; tells whether there was one.
     Unpark { stream: &'a StreamId, marked: bool },
+}
+
+impl Work<'_> {
+    /// The steps from the view as it was read; `None` where there is no mark to take off.
+    pub(super) fn plan<S>(&mut self, view: &mut View<S>) -> Option<Vec<Planned>> {
+        match self {
+            Self::Take(commits) => Some(plan(view, commits)),
+            Self::Unpark { stream, marked } => {
+                // In a later round the mark may be off already, by a write whose answer was lost.
+                *marked |= view.parked.remove(*stream).is_some();
+                let after = view.applied(stream);
+                marked.then(|| vec![Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }])
+            }
+        }
+    }
+}
+
+/// What became of a write.
+pub(super) enum Put {
+    /// The view is written.
+    Stands,
+    /// Another view stands there, perhaps this one, whose answer was lost; why that is so.
+    Lost(String),
+}
+
+/// The lowest of the sequence numbers per shard.
+pub(super) fn lowest(failed: Vec<BTreeMap<String, Sequence>>) -> BTreeMap<String, Sequence> {
+    let mut lowest: BTreeMap<String, Sequence> = BTreeMap::new();
+    for (shard, sequence) in failed.into_iter().flatten() {
+        let least = lowest.entry(shard).or_insert_with(|| sequence.clone());
+        if sequence < *least {
+            *least = sequence;
+        }
+    }
+    lowest
 }
 
 impl<P: Projection> Projector<P> {
@@ -98,16 +133,7 @@ impl<P: Projection> Projector<P> {
     pub async fn project(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
         let feeds = decode(&self.rules.projection, arrivals);
         let views = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
-        let failed: Vec<BTreeMap<String, Sequence>> =
-            stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await;
-        let mut lowest: BTreeMap<String, Sequence> = BTreeMap::new();
-        for (shard, sequence) in failed.into_iter().flatten() {
-            let least = lowest.entry(shard).or_insert_with(|| sequence.clone());
-            if sequence < *least {
-                *least = sequence;
-            }
-        }
-        lowest
+        lowest(stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await)
     }
 
     /// Takes in what a batch has for one view; answers with what must come again.
@@ -133,17 +159,7 @@ impl<P: Projection> Projector<P> {
         let mut reason = String::new();
         for _ in 0..ROUNDS {
             let (mut view, base, only) = self.read(&object).await?;
-            let planned = match work {
-                Work::Take(commits) => plan(&view, commits),
-                Work::Unpark { stream, marked } => {
-                    if view.parked.remove(*stream).is_none() {
-                        return Ok(view);
-                    }
-                    *marked = true;
-                    let after = view.applied(stream);
-                    vec![Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }]
-                }
-            };
+            let Some(planned) = work.plan(&mut view) else { return Ok(view) };
             let steps = heads.heal(&self.reader, planned).await?;
             let Folded { changed, derived } = fold(&self.rules, &mut view, base, &steps, self.clock.now())?;
             if !changed && matches!(work, Work::Take(_)) {
@@ -152,16 +168,29 @@ impl<P: Projection> Projector<P> {
             if let Some(log) = &self.forward {
                 forward::publish(&**log, &*self.entropy, &derived).await?;
             }
-            let body = view.encode().map_err(|error| StoreError::corrupt(&object, &error))?;
-            reason = match timeout(PATIENCE, self.objects.put(&object, body, only)).await {
-                Ok(Ok(_)) => return Ok(view),
-                Ok(Err(error @ ObjectError::Refused(_))) => return Err(error.into()),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer in time".to_owned(),
-            };
+            match self.put(&object, &view, only).await? {
+                Put::Stands => return Ok(view),
+                Put::Lost(why) => reason = why,
+            }
             sleep(pauses.next().unwrap_or_default()).await;
         }
         Err(StoreError::Unavailable(format!("{object} was not written in {ROUNDS} rounds: {reason}")))
+    }
+
+    /// Writes a view, if it is still the one that was read.
+    pub(super) async fn put(
+        &self,
+        object: &str,
+        view: &View<P::View>,
+        only: Precondition,
+    ) -> Result<Put, StoreError> {
+        let body = view.encode().map_err(|error| StoreError::corrupt(object, &error))?;
+        match timeout(PATIENCE, self.objects.put(object, body, only)).await {
+            Ok(Ok(_)) => Ok(Put::Stands),
+            Ok(Err(error @ ObjectError::Refused(_))) => Err(error.into()),
+            Ok(Err(error)) => Ok(Put::Lost(error.to_string())),
+            Err(_) => Ok(Put::Lost("no answer in time".to_owned())),
+        }
     }
 
     /// Reads a view: what it says, the base to fold it from, and when it may be written.

@@ -1,5 +1,8 @@
 //! Where things stand in the store's bucket. Ids are percent-encoded, so that one key segment is one name.
 
+use jiff::Timestamp;
+
+use super::timer::Timer;
 use crate::{
     claim::Claim,
     id::{StreamId, Version, decode_segment, encode_segment},
@@ -14,6 +17,8 @@ pub const PAGES: &str = "pages/";
 pub const CLAIMS: &str = "claims/";
 /// The prefix of all views.
 pub const VIEWS: &str = "views/";
+/// The prefix of all timers.
+pub const TIMERS: &str = "timers/";
 /// The relay's watermark.
 pub const WATERMARK: &str = "relay/watermark";
 
@@ -55,6 +60,24 @@ pub fn quarantined(stream: &str) -> String {
     format!("quarantine/{}/", encode_segment(stream))
 }
 
+/// `timers/{process}/`.
+pub fn timers(process: &str) -> String {
+    format!("{TIMERS}{}/", encode_segment(process))
+}
+
+/// `timers/{process}/{due:015}/{stream}/{version}/{name}`, the due time in milliseconds: what is due first stands first.
+pub fn timer(process: &str, timer: &Timer) -> String {
+    let Timer { stream, version, name, due, .. } = timer;
+    let (stream, name) = (encode_segment(stream.as_str()), encode_segment(name));
+    format!("{}{:015}/{stream}/{version}/{name}", timers(process), due.as_millisecond().max(0))
+}
+
+/// When the timer at an S3 key of `process` is due; `None` where the key is no timer's.
+pub fn timer_due(process: &str, key: &str) -> Option<Timestamp> {
+    let (due, _) = key.strip_prefix(&timers(process))?.split_once('/')?;
+    Timestamp::from_millisecond(due.parse().ok()?).ok()
+}
+
 /// `quarantine/{stream}/{shard}/{sequence}`, where `stream` is the Kinesis stream's name.
 pub fn quarantine(stream: &str, shard: &str, sequence: &Sequence) -> String {
     format!("{}{}/{sequence}", quarantined(stream), encode_segment(shard))
@@ -63,6 +86,7 @@ pub fn quarantine(stream: &str, shard: &str, sequence: &Sequence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::commit::Meta;
 
     #[test]
     fn keys_stand_where_the_design_says() {
@@ -78,5 +102,10 @@ mod tests {
             assert_eq!(stream_of_head(other), None, "{other} is another key of the same name");
         }
         assert_eq!(view_key("balance", "views/balance/a%2f1"), None);
+        let due = Timestamp::from_millisecond(1_767_225_600_123).expect("a time");
+        let timer = Timer::new(stream, Version::new(3), "expire", due, Meta::new());
+        let at = super::timer("transfers", &timer);
+        assert_eq!(at, "timers/transfers/001767225600123/account%2Fa%20b%2F%C3%BC/3/expire");
+        assert_eq!((timer_due("transfers", &at), timer_due("transfer", &at)), (Some(due), None));
     }
 }

@@ -1,8 +1,8 @@
 //! H11 when the world fails: lost answers, lost races, crashes at every await, and views that are none.
 
-use std::{collections::BTreeMap, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Bench, number, plain, record, stream};
+use super::{Bench, number, plain, record, run_for, stream};
 use crate::{
     format::{commit::Commit, key},
     id::{StreamId, Version},
@@ -28,20 +28,6 @@ fn scene(bench: &Bench) -> (BTreeMap<StreamId, Vec<Arc<Commit>>>, Vec<Arrival>) 
         record(6, &two, &commits[3..6]),
     ];
     (BTreeMap::from([(one, commits.clone()), (two, commits)]), batch)
-}
-
-/// Polls a future `steps` times and drops it; tells whether it ended before.
-async fn run_for(steps: usize, future: impl Future) -> bool {
-    let mut future = pin!(future);
-    let mut left = steps;
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(|_| true)
-    })
-    .await
 }
 
 #[tokio::test(start_paused = true)]

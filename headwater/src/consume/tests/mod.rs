@@ -5,14 +5,19 @@ mod faults;
 mod forwarding;
 mod parking;
 mod querying;
+mod reacting;
 mod schemas;
+mod timing;
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use serde::{Deserialize, Serialize};
@@ -160,6 +165,20 @@ impl Bench {
             assert_eq!(view.applied(stream), commits.last().expect("a commit").last, "{stream}");
         }
     }
+}
+
+/// Polls a future `steps` times and drops it; tells whether it ended before.
+pub(super) async fn run_for(steps: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    let mut left = steps;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(|_| true)
+    })
+    .await
 }
 
 pub(super) fn stream(text: &str) -> StreamId {

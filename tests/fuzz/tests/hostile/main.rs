@@ -18,6 +18,7 @@ mod quarantine;
 mod record;
 mod seeds;
 mod segment;
+mod timer;
 mod view;
 mod watermark;
 mod world;
@@ -57,6 +58,11 @@ fn claim() {
 #[test]
 fn watermark() {
     hunt!(watermark, seeds::watermarks(), USED, watermark::holds);
+}
+
+#[test]
+fn timer() {
+    hunt!(timer, seeds::timers(), USED, timer::holds);
 }
 
 #[test]

@@ -81,6 +81,10 @@ pub(crate) fn watermarks() -> Vec<Vec<u8>> {
     vec![golden("headwater/tests/golden/watermark.json")]
 }
 
+pub(crate) fn timers() -> Vec<Vec<u8>> {
+    vec![golden("headwater/tests/golden/timer.json")]
+}
+
 pub(crate) fn segments() -> Vec<Vec<u8>> {
     vec![golden("archiver/tests/golden/segment.parquet")]
 }

@@ -1,0 +1,217 @@
+//! A process manager: which events it reacts to, and with which commands.
+//!
+//! It has no state of its own here, but for how far it has reacted to each stream. What it must remember is an aggregate,
+//! written by commands like any other, so that it has a history, versions and snapshots.
+
+use std::{error::Error, fmt::Display, time::Duration};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::timer::Timers;
+use crate::{
+    error::StoreError,
+    format::{commit::Meta, timer::Timer},
+    id::{CommitId, StreamId, Version},
+    store::{ExecuteError, Options, Store},
+};
+
+/// Events in, commands out.
+///
+/// # Contract
+///
+/// - An event is reacted to at least once, and in version order per stream; between streams any order may come. A crash
+///   makes it come again, perhaps long after others, and perhaps while an earlier reaction to it is still under way.
+/// - So every command is executed with the options of its [`Cause`] or [`Due`], whose commit id follows from what caused
+///   it and from a `step` that no other command of the same reaction has: a repeat then commits nothing (H8). Where more
+///   than 100 commits may have come to the command's stream since, [`Options::repeats_after`] says how far to look back.
+/// - Before it does what cannot be taken back, it loads the newest state of what it decides on.
+/// - What a domain rejects is an outcome to handle. [`ReactError`] is for what is none: see there.
+/// - [`Self::Event`] is a serde enum, see [`event`](crate::event), that names the types which the process reads. Events of
+///   other types only count as versions. Data of a type that it names must fit, else the stream is parked.
+///
+/// ```
+/// use headwater::{Aggregate, Store, StreamId, consume::{Cause, Process, ReactError}};
+/// use serde::{Deserialize, Serialize};
+///
+/// # #[derive(Clone, Default, Serialize, Deserialize)]
+/// # struct Lamp;
+/// # #[derive(Serialize, Deserialize)]
+/// # enum Lit { On }
+/// # impl Aggregate for Lamp {
+/// #     const KIND: &'static str = "lamp";
+/// #     type Command = ();
+/// #     type Event = Lit;
+/// #     type Rejection = std::convert::Infallible;
+/// #     fn decide(&self, (): &()) -> Result<Vec<Lit>, std::convert::Infallible> { Ok(vec![Lit::On]) }
+/// #     fn evolve(&mut self, Lit::On: &Lit) {}
+/// # }
+/// /// Lights a lamp for each door that opens.
+/// struct Lights;
+///
+/// #[derive(Deserialize)]
+/// enum DoorEvent {
+///     Opened,
+/// }
+///
+/// impl Process for Lights {
+///     const NAME: &'static str = "lights";
+///     type Event = DoorEvent;
+///
+///     fn reads(&self, stream: &StreamId) -> bool {
+///         stream.kind() == "door"
+///     }
+///
+///     async fn react(&self, store: &Store, cause: &Cause<'_, DoorEvent>) -> Result<(), ReactError> {
+///         let DoorEvent::Opened = cause.event;
+///         store.execute::<Lamp>(cause.stream.id(), (), cause.options("light")).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Process: Send + Sync + 'static {
+    /// The name that its progress and its timers stand under, 1 to 100 bytes.
+    const NAME: &'static str;
+
+    /// The events that it reads: a serde enum with a variant for each type.
+    type Event: DeserializeOwned + Send + Sync;
+
+    /// Whether it reads a stream. Pure, by the stream alone: it must see every version of a stream that it reads.
+    fn reads(&self, stream: &StreamId) -> bool;
+
+    /// Reacts to one event.
+    fn react(
+        &self,
+        store: &Store,
+        cause: &Cause<'_, Self::Event>,
+    ) -> impl Future<Output = Result<(), ReactError>> + Send;
+
+    /// Reacts to a timer that is due, which it set by [`Cause::schedule`]. Like an event it may come more than once.
+    fn due(&self, _store: &Store, due: &Due<'_>) -> impl Future<Output = Result<(), ReactError>> + Send {
+        let reason = format!("this process knows of no timer {:?}", due.name());
+        async { Err(ReactError::Stuck(reason)) }
+    }
+}
+
+/// An event that a process reacts to.
+#[derive(Debug)]
+pub struct Cause<'a, E> {
+    /// The stream.
+    pub stream: &'a StreamId,
+    /// The event's version in the stream.
+    pub version: Version,
+    /// The commit that it is part of.
+    pub commit: &'a CommitId,
+    /// When the commit was decided, by the writer's clock.
+    pub at: Timestamp,
+    /// What travels beside the commit's events.
+    pub meta: &'a Meta,
+    /// The event itself.
+    pub event: E,
+    /// Where the process's timers stand.
+    pub(super) timers: &'a Timers,
+}
+
+impl<E> Cause<'_, E> {
+    /// How a command is executed that follows from this event: its commit id is a function of the process, the event and
+    /// `step`; its `meta` says what caused it, and carries correlation and trace on.
+    pub fn options(&self, step: &str) -> Options {
+        let place = format!("{}@{}", self.stream, self.version);
+        let commit_id = CommitId::derived(&[self.timers.process(), &place, step]);
+        Options { commit_id: Some(commit_id), meta: self.caused(), ..Options::default() }
+    }
+
+    /// Has the process be told, by [`Process::due`], when `after` has passed since this event. Setting the same timer again
+    /// changes nothing; one that came already may come once more.
+    pub async fn schedule(&self, name: &str, after: Duration) -> Result<(), ReactError> {
+        let due = self.at.saturating_add(after).unwrap_or(Timestamp::MAX);
+        let timer = Timer::new(self.stream.clone(), self.version, name, due, self.caused());
+        Ok(self.timers.set(&timer).await?)
+    }
+
+    /// What a command that follows carries beside its events.
+    fn caused(&self) -> Meta {
+        let mut meta = Meta::new();
+        let correlation = self.meta.get("correlation").cloned();
+        meta.insert("correlation".to_owned(), correlation.unwrap_or_else(|| self.commit.as_str().into()));
+        meta.insert("causation".to_owned(), format!("{}@{}", self.stream, self.version).into());
+        if let Some(trace) = self.meta.get("traceparent") {
+            meta.insert("traceparent".to_owned(), trace.clone());
+        }
+        meta
+    }
+}
+
+/// A timer that is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due<'a> {
+    pub(super) process: &'static str,
+    pub(super) timer: &'a Timer,
+}
+
+impl Due<'_> {
+    /// The stream whose event set it.
+    pub fn stream(&self) -> &StreamId {
+        &self.timer.stream
+    }
+
+    /// The version of that event.
+    pub fn version(&self) -> Version {
+        self.timer.version
+    }
+
+    /// The process's own name for it.
+    pub fn name(&self) -> &str {
+        &self.timer.name
+    }
+
+    /// How a command is executed that follows from this timer; see [`Cause::options`].
+    pub fn options(&self, step: &str) -> Options {
+        let Timer { stream, version, name, meta, .. } = self.timer;
+        let place = format!("{stream}@{version}");
+        let commit_id = CommitId::derived(&[self.process, &place, name, step]);
+        Options { commit_id: Some(commit_id), meta: meta.clone(), ..Options::default() }
+    }
+}
+
+/// Why a process did not react.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReactError {
+    /// The world failed: the event comes again.
+    #[error(transparent)]
+    World(StoreError),
+    /// The event cannot be reacted to, however often it comes: its stream is parked, with these words.
+    #[error("{0}")]
+    Stuck(String),
+}
+
+impl ReactError {
+    /// The event cannot be reacted to, for this reason.
+    pub fn stuck(reason: impl Display) -> Self {
+        Self::Stuck(reason.to_string())
+    }
+}
+
+impl From<StoreError> for ReactError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } | StoreError::Unknown { .. } | StoreError::Unavailable(_) => {
+                Self::World(error)
+            }
+            // A value that is taken is an outcome; a process that does not handle it is stuck.
+            StoreError::Taken { .. } | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => {
+                Self::stuck(error)
+            }
+        }
+    }
+}
+
+/// A rejection that a process does not handle leaves it stuck.
+impl<R: Error> From<ExecuteError<R>> for ReactError {
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Rejected(rejection) => Self::stuck(format_args!("rejected: {rejection}")),
+            ExecuteError::Store(error) => error.into(),
+        }
+    }
+}

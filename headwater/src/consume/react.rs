@@ -1,0 +1,253 @@
+//! Reacting: from a batch of records to commands, in version order per stream, each event until it is done.
+//!
+//! For every stream that the process reads, several at a time:
+//!
+//! 1. read how far it was reacted to: a view of that stream alone, at `views/{process}/{kind/id}`;
+//! 2. plan by the version rule, heal the gaps from the head;
+//! 3. react to each event of a type that the process reads, and await what its commands came to;
+//! 4. write how far that went, by compare-and-swap.
+//!
+//! What comes of a crash, at any of these awaits: the events since the last write are reacted to again, and every command
+//! of theirs has the commit id that it had before. It stands already, so the repeat gets its first outcome and commits
+//! nothing (H8); or it does not, and is executed now. So a reaction is done at least once, and its commands take effect
+//! once. Two handlers that react to one event at the same time are the same case.
+//!
+//! A failure of the world ends the stream's turn: what was done is written, and the batch comes again from the stream's
+//! first record. An event that cannot be reacted to parks its stream, as in a projection; after a fix, [`Reactor::unpark`]
+//! goes on. A stream with much to catch up on is written in between, so that a handler that is out of time has come
+//! further than the one before.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+
+use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
+use futures::{FutureExt, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::{
+    decode::{Feed, decode},
+    fold::{park, text},
+    heal::Heads,
+    park::Unparked,
+    process::{Cause, Due, Process, ReactError},
+    project::{Projector, Put, ROUNDS, VIEWS_AT_A_TIME, Work, lowest},
+    projection::{ApplyError, Envelope, Projection},
+    rule::{Step, StreamCommit},
+    timer::{Ticked, Timers},
+};
+use crate::{
+    aws::{InvalidRecord, arrival},
+    error::StoreError,
+    format::{key, timer::Timer, view::View},
+    id::{StreamId, Version},
+    port::{Arrival, Ports, Sequence, backoff},
+    store::Store,
+};
+
+/// Reactions after which the progress of one stream is written.
+const REACTIONS: usize = 32;
+
+/// Runs one process.
+pub struct Reactor<P: Process> {
+    views: Projector<Reading<P>>,
+    timers: Timers,
+    store: Store,
+}
+
+/// A process as the projection that says nothing but how far it has come: one view for each stream.
+struct Reading<P>(P);
+
+/// Nothing: a process's state is streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Nothing {}
+
+impl<P: Process> Projection for Reading<P> {
+    const NAME: &'static str = P::NAME;
+    type View = Nothing;
+    type Event = P::Event;
+
+    fn key(&self, stream: &StreamId) -> Option<String> {
+        self.0.reads(stream).then(|| stream.as_str().to_owned())
+    }
+
+    fn apply(&self, _view: &mut Nothing, _envelope: &Envelope<'_, P::Event>) -> Result<(), ApplyError> {
+        Ok(())
+    }
+}
+
+/// How a stream's turn ended.
+enum Turn {
+    /// Everything that is known of was reacted to, or the stream is parked.
+    Done,
+    /// There is more, after a write.
+    More,
+    /// The world failed.
+    Failed(StoreError),
+}
+
+impl<P: Process> Reactor<P> {
+    /// Runs `process` over the store on these ports.
+    pub fn new(process: P, store: Store, ports: &Ports) -> Self {
+        let views = Projector::new(Reading(process), ports);
+        Self { views, timers: Timers::new(P::NAME, ports), store }
+    }
+
+    /// The process.
+    pub fn process(&self) -> &P {
+        &self.views.projection().0
+    }
+
+    /// The store that its commands go to. A handler that may be frozen after its answer drains it before.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes in what an event source mapping hands over; the mapping must report batch item failures. A record that did
+    /// not come from a mapping fails the call.
+    pub async fn handle(&self, event: KinesisEvent) -> Result<KinesisEventResponse, InvalidRecord> {
+        let arrivals: Vec<Arrival> = event.records.into_iter().map(arrival).collect::<Result<_, _>>()?;
+        let failed = self.react(&arrivals).await;
+        let mut response = KinesisEventResponse::default();
+        response.set_failures(failed.into_values().map(String::from));
+        Ok(response)
+    }
+
+    /// Reacts to a batch. Answers with what must come again because the world failed: per shard, the lowest sequence
+    /// number of the records of a stream that was not reacted to; all later records of that shard should come again too.
+    pub async fn react(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
+        let feeds = decode(self.views.projection(), arrivals);
+        let turns = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
+        lowest(stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect().await)
+    }
+
+    /// Tells the process of every timer that is due by now, up to a bound. A timer that it cannot react to stands, and
+    /// comes again; others go on.
+    pub async fn tick(&self) -> Result<Ticked, StoreError> {
+        self.timers.tick(self.views.clock.now(), |timer| self.fire(timer)).await
+    }
+
+    /// Takes the mark off a stream, if there is one, and reacts to all that its head has and that was not reacted to yet.
+    pub async fn unpark(&self, stream: &StreamId) -> Result<Unparked, StoreError> {
+        if !self.process().reads(stream) {
+            return Ok(Unparked::NotParked);
+        }
+        let view = self.advance(stream.as_str(), &mut Work::Unpark { stream, marked: true }).await?;
+        Ok(match view.parked.get(stream) {
+            Some(parked) => Unparked::ParkedAgain(parked.clone()),
+            None => Unparked::Healed(view.applied(stream)),
+        })
+    }
+
+    /// Reacts to what a batch has of one stream; answers with what must come again.
+    async fn feed(&self, key: String, feed: Feed) -> BTreeMap<String, Sequence> {
+        match self.advance(&key, &mut Work::Take(&feed.commits)).await {
+            Ok(_) => BTreeMap::new(),
+            Err(cause @ StoreError::Corrupt { .. }) => {
+                error!(process = P::NAME, key, %cause, "passed over a stream");
+                BTreeMap::new()
+            }
+            Err(cause) => {
+                warn!(process = P::NAME, key, %cause, "the batch must come again");
+                feed.lowest
+            }
+        }
+    }
+
+    /// Reacts until nothing is left, and writes how far that went. Answers with the view as it is then.
+    async fn advance(&self, key: &str, work: &mut Work<'_>) -> Result<View<Nothing>, StoreError> {
+        let object = key::view(P::NAME, key);
+        let mut heads = Heads::default();
+        let mut pauses = backoff(&*self.views.entropy, Duration::from_millis(5), Duration::from_millis(500));
+        let mut losses = 0;
+        loop {
+            let (mut view, _, only) = self.views.read(&object).await?;
+            let before = view.clone();
+            let Some(planned) = work.plan(&mut view) else { return Ok(view) };
+            let steps = heads.heal(&self.views.reader, planned).await?;
+            let turn = self.turn(&mut view, &steps).await;
+            if let (Turn::Failed(error), Work::Unpark { .. }) = (&turn, &*work) {
+                // The mark stays for whoever asks again.
+                return Err(error.clone());
+            }
+            if view != before
+                && let Put::Lost(reason) = self.views.put(&object, &view, only).await?
+            {
+                losses += 1;
+                if losses == ROUNDS {
+                    let reason = format!("{object} was not written in {ROUNDS} rounds: {reason}");
+                    return Err(StoreError::Unavailable(reason));
+                }
+                sleep(pauses.next().unwrap_or_default()).await;
+                continue;
+            }
+            match turn {
+                Turn::Done => return Ok(view),
+                Turn::More => {}
+                Turn::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reacts to the steps, and notes in `view` what was done.
+    async fn turn(&self, view: &mut View<Nothing>, steps: &[Step]) -> Turn {
+        let now = self.views.clock.now();
+        let mut reactions = 0;
+        for step in steps {
+            match step {
+                Step::Park { stream, version, error } => {
+                    park::<Reading<P>>(view, stream, *version, error, now);
+                }
+                Step::Apply(entry) if view.parked.contains_key(&entry.stream) => {}
+                Step::Apply(_) if reactions >= REACTIONS => return Turn::More,
+                Step::Apply(entry) => match self.commit(entry, &mut reactions).await {
+                    Ok(()) => {
+                        view.applied.insert(entry.stream.clone(), entry.commit.last);
+                    }
+                    Err((_, ReactError::World(error))) => return Turn::Failed(error),
+                    Err((version, ReactError::Stuck(reason))) => {
+                        park::<Reading<P>>(view, &entry.stream, version, &reason, now);
+                    }
+                },
+            }
+        }
+        Turn::Done
+    }
+
+    /// Reacts to each event of a commit that the process reads; an error tells at which version.
+    async fn commit(&self, entry: &StreamCommit, reactions: &mut usize) -> Result<(), (Version, ReactError)> {
+        let StreamCommit { stream, commit } = entry;
+        for (version, stored) in commit.versioned() {
+            if !self.views.rules.types.contains(&stored.name) {
+                continue;
+            }
+            *reactions += 1;
+            let event = stored.decode().map_err(|error| (version, ReactError::stuck(error)))?;
+            let (commit, at, meta, timers) = (&commit.id, commit.at, &commit.meta, &self.timers);
+            let cause = Cause { stream, version, commit, at, meta, event, timers };
+            let reaction = self.process().react(&self.store, &cause);
+            unwound(reaction).await.map_err(|error| (version, error))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the process of one timer.
+    async fn fire(&self, timer: Timer) -> Result<(), ReactError> {
+        let due = Due { process: P::NAME, timer: &timer };
+        unwound(self.process().due(&self.store, &due)).await
+    }
+}
+
+/// Awaits a reaction; one that panics is stuck, and what it left behind is the store's, which is whole.
+async fn unwound(reaction: impl Future<Output = Result<(), ReactError>>) -> Result<(), ReactError> {
+    match AssertUnwindSafe(reaction).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(panic) => Err(ReactError::stuck(format_args!("the process panicked: {}", text(&*panic)))),
+    }
+}
+
+impl<P: Process> std::fmt::Debug for Reactor<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").field("process", &P::NAME).finish_non_exhaustive()
+    }
+}

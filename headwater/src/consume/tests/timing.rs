@@ -1,0 +1,129 @@
+//! Timers: what waits for a time comes after it, takes effect once, and stands in nobody's way.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Bench, plain,
+    reacting::{Tally, Tallying},
+    record, run_for, stream,
+};
+use crate::{
+    consume::{Process, Ticked},
+    format::{commit::Meta, key, timer::Timer},
+    id::Version,
+    memory::{Fault, Operation},
+    port::ObjectError,
+};
+
+/// A bench whose clock stands at the beginning of time, where `plain` commits are made.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let now = bench.ports.clock.now();
+    bench.world.clock.shift(Timestamp::UNIX_EPOCH.duration_since(now));
+    bench
+}
+
+fn reminding() -> Tallying {
+    Tallying { reminds: true, ..Tallying::default() }
+}
+
+fn timers(bench: &Bench) -> usize {
+    bench.world.objects.all(key::TIMERS).len()
+}
+
+/// Puts a timer that was due at the beginning of time.
+fn put(bench: &Bench, id: &str, version: u64) {
+    let stream = stream(&format!("account/{id}"));
+    let timer = Timer::new(stream, Version::new(version), "remind", Timestamp::UNIX_EPOCH, Meta::new());
+    bench.world.objects.insert(&key::timer(Tallying::NAME, &timer), timer.encode().expect("encodes"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_comes_when_it_is_due_and_is_gone_then() {
+    let bench = bench();
+    let (one, commits) = (stream("account/1"), plain(2));
+    bench.store(&one, &commits, 0);
+    let reactor = bench.reactor_of(reminding());
+    reactor.react(&[record(1, &one, &commits)]).await;
+    assert_eq!(timers(&bench), 2);
+    bench.world.clock.advance(Duration::from_mins(59));
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 0 }));
+    bench.world.clock.advance(Duration::from_mins(1));
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 2, failed: 0 }));
+    let Tally { mut reminded, .. } = bench.tally("1").await;
+    reminded.sort_unstable();
+    assert_eq!((reminded, timers(&bench)), (vec![1, 2], 0));
+    assert_eq!(reactor.tick().await, Ok(Ticked::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_set_before_anything_is_done() {
+    let bench = bench();
+    let (one, commits) = (stream("account/1"), plain(1));
+    bench.store(&one, &commits, 0);
+    bench.objects.faults().hook(|call| {
+        let timer = call.key.starts_with("timers/");
+        if timer { Fault::Before(ObjectError::Unknown("lost".to_owned())) } else { Fault::None }
+    });
+    let failed = bench.reactor_of(reminding()).react(&[record(1, &one, &commits)]).await;
+    assert_eq!((failed.len(), bench.tally("1").await), (1, Tally::default()), "the world failed");
+    bench.objects.faults().clear();
+    let lost = Fault::After(ObjectError::Unknown("lost".to_owned()));
+    bench.objects.faults().script(Operation::Put, [lost]);
+    assert!(bench.reactor_of(reminding()).react(&[record(1, &one, &commits)]).await.is_empty());
+    assert_eq!((timers(&bench), bench.tally("1").await.added), (1, vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_await_of_a_tick_takes_effect_once() {
+    for steps in 0.. {
+        let bench = bench();
+        put(&bench, "1", 1);
+        put(&bench, "1", 2);
+        let ended = run_for(steps, bench.reactor().tick()).await;
+        assert!(bench.reactor().tick().await.is_ok_and(|ticked| ticked.failed == 0));
+        let Tally { mut reminded, .. } = bench.tally("1").await;
+        reminded.sort_unstable();
+        assert_eq!((reminded, timers(&bench)), (vec![1, 2], 0), "after {steps} steps");
+        if ended {
+            assert!(steps >= 8, "there are that many awaits to crash at, at least");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_not_deleted_takes_effect_once() {
+    let bench = bench();
+    put(&bench, "1", 1);
+    bench.objects.faults().script(Operation::Delete, [Fault::Before(ObjectError::InFlight)]);
+    let reactor = bench.reactor();
+    for left in [1, 0] {
+        assert_eq!(reactor.tick().await, Ok(Ticked { done: 1, failed: 0 }));
+        assert_eq!((timers(&bench), bench.tally("1").await.reminded), (left, vec![1]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_that_nobody_can_react_to_stand_in_nobodys_way() {
+    let bench = bench();
+    (1..=600).for_each(|version| put(&bench, "stuck", version));
+    put(&bench, "x", 7);
+    bench.world.objects.insert("timers/tallying/000000000000000/account%2Fz/1/none", "no timer");
+    bench.world.objects.insert("timers/tallying/when", "no timer either");
+    let reactor = bench.reactor();
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 500 }));
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 1, failed: 101 }));
+    assert_eq!(bench.tally("x").await.reminded, [7]);
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 500 }), "they come again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_is_not_answered_fails_the_tick() {
+    let bench = bench();
+    put(&bench, "1", 1);
+    bench.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("lost".to_owned())));
+    assert!(bench.reactor().tick().await.is_err());
+}

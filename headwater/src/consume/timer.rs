@@ -1,0 +1,190 @@
+//! Timers: commands that wait for a time, as objects in the store's bucket that stand in the order of their time.
+//!
+//! 1. A reaction sets a timer, where none stands, before its progress is written: a crash between makes it set it again.
+//! 2. A tick lists what is due, tells the process of each, and deletes a timer when the process has reacted to it.
+//! 3. A crash between those two tells the process again. The commit id of its command follows from the timer, so that the
+//!    command takes effect once.
+//!
+//! What is due is said by a clock, which may be off: a timer then comes that much early or late, and nothing else.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+use tracing::{error, warn};
+
+use super::process::ReactError;
+use crate::{
+    error::StoreError,
+    format::{key, timer::Timer},
+    id::check_segment,
+    limits,
+    port::{ETag, Entropy, Got, ObjectError, Objects, Ports, Precondition, backoff},
+    read::Reader,
+};
+
+/// Timers of one tick.
+const TICK: usize = 500;
+
+/// Timers that the process is told of at the same time.
+const TIMERS_AT_A_TIME: usize = 16;
+
+/// How often a timer is written before that is a failure of the world.
+const ROUNDS: usize = 5;
+
+/// How long a write may stay unanswered.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of a tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Ticked {
+    /// Timers that were reacted to, and are gone.
+    pub done: usize,
+    /// Timers that stand although they are due: the process, or the world, failed. They come again.
+    pub failed: usize,
+}
+
+/// The timers of one process.
+#[derive(Clone)]
+pub(super) struct Timers {
+    process: &'static str,
+    objects: Arc<dyn Objects>,
+    entropy: Arc<dyn Entropy>,
+    reader: Reader,
+    /// Where the tick before ended: timers that nobody can react to must not stand in the way of all others.
+    ended: Arc<Mutex<Option<String>>>,
+}
+
+impl Timers {
+    pub(super) fn new(process: &'static str, ports: &Ports) -> Self {
+        Self {
+            process,
+            objects: Arc::clone(&ports.objects),
+            entropy: Arc::clone(&ports.entropy),
+            reader: Reader::new(ports),
+            ended: Arc::default(),
+        }
+    }
+
+    /// The process.
+    pub(super) fn process(&self) -> &'static str {
+        self.process
+    }
+
+    /// Sets a timer; one that stands is left as it is.
+    pub(super) async fn set(&self, timer: &Timer) -> Result<(), StoreError> {
+        check_segment("timer", &timer.name, limits::TIMER_NAME_BYTES)?;
+        let key = key::timer(self.process, timer);
+        let body = timer.encode().map_err(|error| StoreError::corrupt(&key, &error))?;
+        let mut pauses = backoff(&*self.entropy, Duration::from_millis(20), Duration::from_secs(1));
+        let mut reason = String::new();
+        for _ in 0..ROUNDS {
+            match timeout(PATIENCE, self.objects.put(&key, body.clone(), Precondition::Absent)).await {
+                Ok(Ok(_) | Err(ObjectError::Precondition)) => return Ok(()),
+                Ok(Err(error @ ObjectError::Refused(_))) => return Err(error.into()),
+                Ok(Err(error)) => reason = error.to_string(),
+                Err(_) => "no answer in time".clone_into(&mut reason),
+            }
+            sleep(pauses.next().unwrap_or_default()).await;
+        }
+        Err(StoreError::Unavailable(format!("{key} was not written in {ROUNDS} rounds: {reason}")))
+    }
+
+    /// Hands `fire` the timers that are due at `now`, and deletes those that it reacted to.
+    pub(super) async fn tick<F>(
+        &self,
+        now: Timestamp,
+        fire: impl Fn(Timer) -> F,
+    ) -> Result<Ticked, StoreError>
+    where
+        F: Future<Output = Result<(), ReactError>>,
+    {
+        let due = self.due(now).await?;
+        let fire = &fire;
+        let fired = due.into_iter().map(|key| async move { self.one(&key, fire).await });
+        let fired: Vec<bool> = stream::iter(fired).buffer_unordered(TIMERS_AT_A_TIME).collect().await;
+        let done = fired.iter().filter(|done| **done).count();
+        Ok(Ticked { done, failed: fired.len() - done })
+    }
+
+    /// The keys that are due, from where the last tick ended; from the beginning, where that was the end.
+    async fn due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let mut after = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut due = Vec::new();
+        let prefix = key::timers(self.process);
+        while due.len() < TICK {
+            let listed = self.reader.list(&prefix, after.as_deref()).await?;
+            let Some(last) = listed.last() else { return Ok(due) };
+            let last = last.key.clone();
+            for key in listed.into_iter().map(|listed| listed.key) {
+                match key::timer_due(self.process, &key) {
+                    Some(time) if time > now => return Ok(due),
+                    Some(_) => due.push(key),
+                    None => error!(process = self.process, key, "passed over what is no timer's key"),
+                }
+                if due.len() == TICK {
+                    break;
+                }
+            }
+            after = Some(last);
+        }
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = due.last().cloned();
+        Ok(due)
+    }
+
+    /// Hands one timer over, and deletes it; tells whether it was reacted to.
+    async fn one<F>(&self, key: &str, fire: &impl Fn(Timer) -> F) -> bool
+    where
+        F: Future<Output = Result<(), ReactError>>,
+    {
+        let (timer, etag) = match self.read(key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return true,
+            Err(cause) => {
+                error!(process = self.process, key, %cause, "passed over a timer");
+                return false;
+            }
+        };
+        match fire(timer).await {
+            Ok(()) => {
+                // One that stays comes once more, which changes nothing.
+                if let Err(cause) = self.objects.delete(key, &etag).await
+                    && cause != ObjectError::Precondition
+                {
+                    warn!(process = self.process, key, %cause, "a timer was not deleted");
+                }
+                true
+            }
+            Err(cause) => {
+                error!(process = self.process, key, %cause, "a timer was not reacted to");
+                false
+            }
+        }
+    }
+
+    /// Reads a timer; `None` where another tick was faster.
+    async fn read(&self, key: &str) -> Result<Option<(Timer, ETag)>, StoreError> {
+        match self.reader.object(key, None).await? {
+            Got::Found { body, etag, .. } => {
+                let timer = Timer::decode(&body).map_err(|error| StoreError::corrupt(key, &error))?;
+                if key::timer(self.process, &timer) != key {
+                    let reason = format!("it is the timer {:?} of {}", timer.name, timer.stream);
+                    return Err(StoreError::Corrupt { key: key.to_owned(), reason });
+                }
+                Ok(Some((timer, etag)))
+            }
+            Got::Missing | Got::Unchanged => Ok(None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Timers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timers").field("process", &self.process).finish_non_exhaustive()
+    }
+}
