@@ -48,15 +48,18 @@ pub(crate) fn holds(document: &[u8]) {
     run(async {
         let world = World::new(1);
         let stream: StreamId = "transfer/7".parse().expect("a stream");
-        let timer = Timer::new(stream, Version::new(1), "expire", Timestamp::UNIX_EPOCH, Meta::new());
+        let timer = |version| {
+            Timer::new(stream.clone(), Version::new(version), "expire", Timestamp::UNIX_EPOCH, Meta::new())
+        };
         let own = hostile.as_ref().map(|hostile| key::timer(Waiting::NAME, hostile));
         // Under the key of another, and under its own.
-        let foreign = key::timer(Waiting::NAME, &Timer { version: Version::new(2), ..timer.clone() });
+        let foreign = key::timer(Waiting::NAME, &timer(2));
         let keys: Vec<_> = own.into_iter().chain([foreign]).collect();
         for key in &keys {
             world.objects.insert(key, document.to_vec());
         }
-        world.objects.insert(&key::timer(Waiting::NAME, &timer), timer.encode().expect("encodes"));
+        let sound = timer(1);
+        world.objects.insert(&key::timer(Waiting::NAME, &sound), sound.encode().expect("encodes"));
         let store = Store::new(world.ports(), Settings::default());
         let reactor = Reactor::new(Waiting::default(), store, &world.ports());
         let ticked = reactor.tick().await.expect("ticks");
