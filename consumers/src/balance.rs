@@ -47,7 +47,7 @@ impl Projection for Balances {
 
     fn apply(&self, view: &mut Held, envelope: &Envelope<'_, AccountEvent>) -> Result<(), ApplyError> {
         match &envelope.event {
-            AccountEvent::Opened { overdraft_limit } => {
+            AccountEvent::Opened { overdraft_limit, .. } => {
                 view.status = AccountStatus::Open;
                 view.overdraft_limit = *overdraft_limit;
             }
@@ -57,6 +57,7 @@ impl Projection for Balances {
             AccountEvent::Withdrawn { amount, .. } => {
                 view.balance = view.balance.minus(*amount).map_err(ApplyError::new)?;
             }
+            AccountEvent::Declined { .. } => {}
             AccountEvent::Closed => view.status = AccountStatus::Closed,
         }
         Ok(())

@@ -109,7 +109,7 @@ impl Projection for CreditLimits {
                 }
             }
             AccountEvent::Closed => view.closed = true,
-            AccountEvent::Opened { .. } | AccountEvent::Withdrawn { .. } => {}
+            AccountEvent::Opened { .. } | AccountEvent::Withdrawn { .. } | AccountEvent::Declined { .. } => {}
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ async fn credit(
     headers: CommandHeaders,
     Json(CreditMoney { amount, reference }): Json<CreditMoney>,
 ) -> Result<Response, Problem> {
-    let command = AccountCommand::Credit { amount, reference };
+    let command = AccountCommand::Credit { amount, reference, transfer: None };
     Ok(answer::executed(&id, bank.execute(&id, command, headers).await?))
 }
 

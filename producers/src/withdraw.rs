@@ -56,7 +56,7 @@ async fn withdraw(
     headers: CommandHeaders,
     Json(WithdrawMoney { amount, reference }): Json<WithdrawMoney>,
 ) -> Result<Response, Problem> {
-    let command = AccountCommand::Withdraw { amount, reference };
+    let command = AccountCommand::Withdraw { amount, reference, transfer: None };
     Ok(answer::executed(&id, bank.execute(&id, command, headers).await?))
 }
 

@@ -27,12 +27,16 @@ fn process(clients: &Clients) -> Store {
 }
 
 async fn open(store: &Store, id: &str) {
-    let command = AccountCommand::Open { overdraft_limit: OverdraftLimit::default() };
+    let command = AccountCommand::Open { overdraft_limit: OverdraftLimit::default(), holder: None };
     store.execute::<Account>(id, command, Options::default()).await.expect("executed");
 }
 
 async fn credit(store: &Store, id: &str) {
-    let command = AccountCommand::Credit { amount: Amount::try_from(5).expect("an amount"), reference: None };
+    let command = AccountCommand::Credit {
+        amount: Amount::try_from(5).expect("an amount"),
+        reference: None,
+        transfer: None,
+    };
     store.execute::<Account>(id, command, Options::default()).await.expect("executed");
 }
 

@@ -26,7 +26,7 @@ async fn a_delivered_history_is_a_balance() {
     bank.open("42").await;
     bank.credit("42", 2_000).await;
     let amount = 750.try_into().expect("an amount");
-    bank.execute("42", AccountCommand::Withdraw { amount, reference: None }).await;
+    bank.execute("42", AccountCommand::Withdraw { amount, reference: None, transfer: None }).await;
     bank.open("7").await;
     bank.execute("7", AccountCommand::Close).await;
     assert!(bank.deliver(&projector).await.is_empty());

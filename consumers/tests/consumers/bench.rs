@@ -39,12 +39,12 @@ impl Bank {
 
     pub(crate) async fn open(&self, id: &str) {
         let overdraft_limit = 5_000.try_into().expect("a limit");
-        self.execute(id, AccountCommand::Open { overdraft_limit }).await;
+        self.execute(id, AccountCommand::Open { overdraft_limit, holder: None }).await;
     }
 
     pub(crate) async fn credit(&self, id: &str, amount: i64) -> Token {
         let amount = amount.try_into().expect("an amount");
-        self.execute(id, AccountCommand::Credit { amount, reference: None }).await
+        self.execute(id, AccountCommand::Credit { amount, reference: None, transfer: None }).await
     }
 
     /// Commits what the domain would not: an event as a newer producer might write it.

@@ -57,7 +57,7 @@ async fn every_change_is_forwarded_once_per_cause_in_version_order() {
         bank.credit("42", amount).await;
     }
     let amount = 124_001.try_into().expect("an amount");
-    bank.execute("42", AccountCommand::Withdraw { amount, reference: None }).await;
+    bank.execute("42", AccountCommand::Withdraw { amount, reference: None, transfer: None }).await;
     bank.execute("42", AccountCommand::Close).await;
     assert!(bank.deliver(&projector).await.is_empty());
 

@@ -2,12 +2,16 @@
 //!
 //! Every command becomes one event, [`AccountCommand::event`]; the decision is whether the account allows that event now,
 //! [`Account::allows`]. So a retry, a merge and a first decision ask one question.
+//!
+//! A transfer is told no by an event, [`AccountEvent::Declined`]: whoever asks again with the same commit id gets that no
+//! again, whatever the account would allow by then. A no that were not kept could be a yes for the one who repeats, and
+//! money would move that nobody counts with.
 
 use headwater::{Aggregate, Upcaster};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::Reference,
+    id::{Reference, TransferId, UserId},
     money::{Amount, Balance, MAX_BALANCE, OutOfRange, OverdraftLimit},
 };
 
@@ -39,6 +43,8 @@ pub enum AccountCommand {
     Open {
         /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
+        /// Whom it belongs to.
+        holder: Option<UserId>,
     },
     /// Take money in.
     Credit {
@@ -46,6 +52,8 @@ pub enum AccountCommand {
         amount: Amount,
         /// What the payer wrote.
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        transfer: Option<TransferId>,
     },
     /// Give money out.
     Withdraw {
@@ -53,6 +61,15 @@ pub enum AccountCommand {
         amount: Amount,
         /// What the payer wrote.
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        transfer: Option<TransferId>,
+    },
+    /// Say no to a transfer. With the commit id of a movement this settles whether that has happened: it never will.
+    Decline {
+        /// Which one.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
     },
     /// End, with nothing left and nothing owed.
     Close,
@@ -65,6 +82,9 @@ pub enum AccountEvent {
     Opened {
         /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
+        /// Whom it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<UserId>,
     },
     /// Money came in.
     Credited {
@@ -73,6 +93,9 @@ pub enum AccountEvent {
         /// What the payer wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferId>,
     },
     /// Money went out.
     Withdrawn {
@@ -81,6 +104,16 @@ pub enum AccountEvent {
         /// What the payer wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
+        /// The transfer that it is part of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferId>,
+    },
+    /// A transfer was told no, for ever; nothing moved.
+    Declined {
+        /// Which one.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
     },
     /// It ended.
     Closed,
@@ -129,10 +162,24 @@ impl AccountCommand {
     /// What happens if the account allows it.
     pub fn event(&self) -> AccountEvent {
         match self.clone() {
-            Self::Open { overdraft_limit } => AccountEvent::Opened { overdraft_limit },
-            Self::Credit { amount, reference } => AccountEvent::Credited { amount, reference },
-            Self::Withdraw { amount, reference } => AccountEvent::Withdrawn { amount, reference },
+            Self::Open { overdraft_limit, holder } => AccountEvent::Opened { overdraft_limit, holder },
+            Self::Credit { amount, reference, transfer } => {
+                AccountEvent::Credited { amount, reference, transfer }
+            }
+            Self::Withdraw { amount, reference, transfer } => {
+                AccountEvent::Withdrawn { amount, reference, transfer }
+            }
+            Self::Decline { transfer, reason } => AccountEvent::Declined { transfer, reason },
             Self::Close => AccountEvent::Closed,
+        }
+    }
+
+    /// The transfer that it is part of.
+    fn transfer(&self) -> Option<&TransferId> {
+        match self {
+            Self::Credit { transfer, .. } | Self::Withdraw { transfer, .. } => transfer.as_ref(),
+            Self::Decline { transfer, .. } => Some(transfer),
+            Self::Open { .. } | Self::Close => None,
         }
     }
 }
@@ -164,6 +211,7 @@ impl Account {
             (AccountStatus::NotOpen, AccountEvent::Opened { .. }) => Ok(()),
             (_, AccountEvent::Opened { .. }) => Err(AccountRejection::AlreadyOpen),
             (AccountStatus::NotOpen, _) => Err(AccountRejection::NotOpen),
+            (_, AccountEvent::Declined { .. }) => Ok(()),
             (AccountStatus::Closed, _) => Err(AccountRejection::Closed),
             (AccountStatus::Open, AccountEvent::Credited { amount, .. }) => {
                 let too_large = |_: OutOfRange| AccountRejection::BalanceTooLarge { balance: self.balance };
@@ -196,8 +244,13 @@ impl Aggregate for Account {
 
     fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, AccountRejection> {
         let event = command.event();
-        self.allows(&event)?;
-        Ok(vec![event])
+        match (self.allows(&event), command.transfer()) {
+            (Ok(()), _) => Ok(vec![event]),
+            (Err(why), Some(transfer)) if why != AccountRejection::NotOpen => {
+                Ok(vec![AccountEvent::Declined { transfer: transfer.clone(), reason: why.to_string() }])
+            }
+            (Err(why), _) => Err(why),
+        }
     }
 
     /// # Panics
@@ -206,7 +259,7 @@ impl Aggregate for Account {
     /// the store calls it corrupt.
     fn evolve(&mut self, event: &AccountEvent) {
         match event {
-            AccountEvent::Opened { overdraft_limit } => {
+            AccountEvent::Opened { overdraft_limit, .. } => {
                 self.status = AccountStatus::Open;
                 self.overdraft_limit = *overdraft_limit;
             }
@@ -216,6 +269,7 @@ impl Aggregate for Account {
             AccountEvent::Withdrawn { amount, .. } => {
                 self.balance = moved(self.balance.minus(*amount));
             }
+            AccountEvent::Declined { .. } => {}
             AccountEvent::Closed => self.status = AccountStatus::Closed,
         }
     }

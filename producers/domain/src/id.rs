@@ -1,10 +1,10 @@
-//! Texts within bounds: what accounts and users are called, and what a payer writes.
+//! Texts within bounds: what accounts, users and transfers are called, and what a payer writes.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest [`AccountId`] and [`UserId`], in bytes.
+/// Longest [`AccountId`], [`UserId`] and [`TransferId`], in bytes.
 const ID_BYTES: usize = 64;
 /// Shortest and longest [`Username`], in bytes.
 const USERNAME_BYTES: std::ops::RangeInclusive<usize> = 3..=30;
@@ -32,6 +32,11 @@ pub struct Reference(String);
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
+/// The name of a transfer: as an [`AccountId`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TransferId(String);
+
 /// What a user is called: 3 to 30 ASCII letters, digits, dashes, dots and underscores, a letter first. ASCII, because what
 /// looks the same must be the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,7 +50,7 @@ impl Username {
     }
 }
 
-/// What accounts and users may be called.
+/// What accounts, users and transfers may be called.
 fn check_id(text: String) -> Result<String, InvalidText> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if (1..=ID_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
@@ -63,6 +68,14 @@ impl TryFrom<String> for AccountId {
 }
 
 impl TryFrom<String> for UserId {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        check_id(text).map(Self)
+    }
+}
+
+impl TryFrom<String> for TransferId {
     type Error = InvalidText;
 
     fn try_from(text: String) -> Result<Self, InvalidText> {
@@ -138,6 +151,7 @@ macro_rules! as_text {
 
 as_text!(AccountId);
 as_text!(UserId);
+as_text!(TransferId);
 as_text!(Username);
 as_text!(Reference);
 

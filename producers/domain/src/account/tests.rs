@@ -11,27 +11,27 @@ fn amount(units: i64) -> Amount {
 }
 
 fn opened(limit: i64) -> AccountEvent {
-    AccountEvent::Opened { overdraft_limit: limit.try_into().expect("a limit") }
+    AccountEvent::Opened { overdraft_limit: limit.try_into().expect("a limit"), holder: None }
 }
 
 fn credited(units: i64) -> AccountEvent {
-    AccountEvent::Credited { amount: amount(units), reference: None }
+    AccountEvent::Credited { amount: amount(units), reference: None, transfer: None }
 }
 
 fn withdrawn(units: i64) -> AccountEvent {
-    AccountEvent::Withdrawn { amount: amount(units), reference: None }
+    AccountEvent::Withdrawn { amount: amount(units), reference: None, transfer: None }
 }
 
 fn open(limit: i64) -> AccountCommand {
-    AccountCommand::Open { overdraft_limit: limit.try_into().expect("a limit") }
+    AccountCommand::Open { overdraft_limit: limit.try_into().expect("a limit"), holder: None }
 }
 
 fn credit(units: i64) -> AccountCommand {
-    AccountCommand::Credit { amount: amount(units), reference: None }
+    AccountCommand::Credit { amount: amount(units), reference: None, transfer: None }
 }
 
 fn withdraw(units: i64) -> AccountCommand {
-    AccountCommand::Withdraw { amount: amount(units), reference: None }
+    AccountCommand::Withdraw { amount: amount(units), reference: None, transfer: None }
 }
 
 #[test]
@@ -58,8 +58,12 @@ fn nothing_moves_before_it_opens_or_after_it_closes() {
 fn a_credit_adds_up_and_keeps_its_reference() {
     let reference: Reference = "rent, March".parse().expect("a reference");
     given::<Account>([opened(0), credited(70)])
-        .when(AccountCommand::Credit { amount: amount(30), reference: Some(reference.clone()) })
-        .then([AccountEvent::Credited { amount: amount(30), reference: Some(reference) }])
+        .when(AccountCommand::Credit {
+            amount: amount(30),
+            reference: Some(reference.clone()),
+            transfer: None,
+        })
+        .then([AccountEvent::Credited { amount: amount(30), reference: Some(reference), transfer: None }])
         .then_state(|account| assert_eq!(account.balance().get(), 100));
 }
 
@@ -111,15 +115,47 @@ fn a_decision_merges_while_it_stays_right() {
 }
 
 #[test]
+fn a_transfer_is_told_no_by_an_event() {
+    let transfer = || "t-1".parse().expect("a transfer");
+    let withdraw =
+        AccountCommand::Withdraw { amount: amount(7), reference: None, transfer: Some(transfer()) };
+    let credit = AccountCommand::Credit { amount: amount(7), reference: None, transfer: Some(transfer()) };
+    let declined = |reason: &str| AccountEvent::Declined { transfer: transfer(), reason: reason.to_owned() };
+    given::<Account>([opened(0), credited(7)]).when(withdraw.clone()).then([withdraw.event()]);
+    given::<Account>([opened(0)])
+        .when(withdraw.clone())
+        .then([declined("7 was asked for and 0 is available")])
+        .then_state(|account| assert_eq!(account.balance().get(), 0));
+    let decline = AccountCommand::Decline { transfer: transfer(), reason: "late".to_owned() };
+    given::<Account>([opened(0), credited(7)]).when(decline.clone()).then([declined("late")]);
+    // An account that is closed says no for ever as well; one that never was has nothing to say.
+    let closed = [opened(0), AccountEvent::Closed];
+    given::<Account>(closed.clone()).when(credit.clone()).then([declined("the account is closed")]);
+    given::<Account>(closed).when(decline.clone()).then([declined("late")]);
+    for command in [withdraw, credit, decline] {
+        given::<Account>([]).when(command).then_rejected(|why| *why == AccountRejection::NotOpen);
+    }
+}
+
+#[test]
 fn golden_events_of_every_schema_mean_what_they_meant() {
     let reference = Some("rent".parse().expect("a reference"));
+    let transfer: TransferId = "t-1".parse().expect("a transfer");
     golden::<Account>([
         (include_str!("../../tests/golden/Opened.1.json"), opened(500)),
         (
             include_str!("../../tests/golden/Credited.1.json"),
-            AccountEvent::Credited { amount: amount(7), reference },
+            AccountEvent::Credited { amount: amount(7), reference, transfer: None },
         ),
         (include_str!("../../tests/golden/Withdrawn.1.json"), withdrawn(7)),
+        (
+            r#"{"type":"Withdrawn","schema":1,"data":{"amount":7,"transfer":"t-1"}}"#,
+            AccountEvent::Withdrawn { amount: amount(7), reference: None, transfer: Some(transfer.clone()) },
+        ),
+        (
+            include_str!("../../tests/golden/Declined.1.json"),
+            AccountEvent::Declined { transfer, reason: "no".to_owned() },
+        ),
         (include_str!("../../tests/golden/Closed.1.json"), AccountEvent::Closed),
     ]);
 }
@@ -139,8 +175,8 @@ fn commands() -> impl Strategy<Value = Vec<AccountCommand>> {
     let moved = || (units().prop_map(amount), reference());
     let command = prop_oneof![
         1 => (0..500_i64).prop_map(open),
-        8 => moved().prop_map(|(amount, reference)| AccountCommand::Credit { amount, reference }),
-        8 => moved().prop_map(|(amount, reference)| AccountCommand::Withdraw { amount, reference }),
+        8 => moved().prop_map(|(amount, reference)| AccountCommand::Credit { amount, reference, transfer: None }),
+        8 => moved().prop_map(|(amount, reference)| AccountCommand::Withdraw { amount, reference, transfer: None }),
         1 => Just(AccountCommand::Close),
     ];
     proptest::collection::vec(command, 1..80)
@@ -157,7 +193,7 @@ proptest! {
                 match &event {
                     AccountEvent::Credited { amount, .. } => total += i128::from(amount.get()),
                     AccountEvent::Withdrawn { amount, .. } => total -= i128::from(amount.get()),
-                    AccountEvent::Opened { .. } | AccountEvent::Closed => {}
+                    AccountEvent::Opened { .. } | AccountEvent::Declined { .. } | AccountEvent::Closed => {}
                 }
                 account.evolve(&event);
                 history.push(event);

@@ -68,7 +68,8 @@ async fn is_used(head: &Head, document: &[u8]) {
     let store = Store::new(world.ports(), Settings::default());
     let id = head.stream.id();
     expected(store.load::<Account>(id).await.err());
-    let credit = AccountCommand::Credit { amount: 1.try_into().expect("an amount"), reference: None };
+    let credit =
+        AccountCommand::Credit { amount: 1.try_into().expect("an amount"), reference: None, transfer: None };
     match store.execute::<Account>(id, credit, Options::default()).await {
         Ok(executed) => {
             assert_eq!(executed.token.version, head.version.next());

@@ -23,11 +23,11 @@ pub(crate) async fn bank(world: &World) -> Store {
     let amount = |units: i64| units.try_into().expect("an amount");
     let reference = || Some("rent, März".parse().expect("a reference"));
     let commands = [
-        AccountCommand::Open { overdraft_limit: limit },
-        AccountCommand::Credit { amount: amount(12_000), reference: reference() },
-        AccountCommand::Credit { amount: amount(8_000), reference: None },
-        AccountCommand::Withdraw { amount: amount(300), reference: reference() },
-        AccountCommand::Credit { amount: amount(7_000), reference: None },
+        AccountCommand::Open { overdraft_limit: limit, holder: None },
+        AccountCommand::Credit { amount: amount(12_000), reference: reference(), transfer: None },
+        AccountCommand::Credit { amount: amount(8_000), reference: None, transfer: None },
+        AccountCommand::Withdraw { amount: amount(300), reference: reference(), transfer: None },
+        AccountCommand::Credit { amount: amount(7_000), reference: None, transfer: None },
     ];
     for command in commands {
         store.execute::<Account>("42", command, Options::default()).await.expect("executes");

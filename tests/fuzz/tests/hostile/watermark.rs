@@ -34,7 +34,11 @@ pub(crate) fn holds(document: &[u8]) {
         }
         let found = replay(&world, &bucket).await.expect("replays");
         assert_eq!(found.len(), records.len());
-        let close = AccountCommand::Withdraw { amount: 1.try_into().expect("an amount"), reference: None };
+        let close = AccountCommand::Withdraw {
+            amount: 1.try_into().expect("an amount"),
+            reference: None,
+            transfer: None,
+        };
         store.execute::<Account>("42", close, Options::default()).await.expect("executes");
     });
 }
