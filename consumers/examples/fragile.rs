@@ -10,14 +10,14 @@ use axum::{
     extract::{Path, State},
     routing::{get, post},
 };
-use bank::AccountEvent;
+use bank::{Account, AccountEvent};
 use consumers::{
     account::{self, UnparkOutcome},
     balance::{Balances, Held},
     serve,
 };
 use headwater::{
-    StreamId, aws,
+    Aggregate, StreamId, aws,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use service::{BoxError, Config, Json, Problem, SessionToken};
@@ -57,11 +57,11 @@ async fn show(
     Path(id): Path<String>,
     token: SessionToken,
 ) -> Result<Json<Held>, Problem> {
-    account::find(&projector, &id, token).await.map(|found| Json(found.state))
+    account::find(&projector, Account::KIND, &id, token).await.map(|found| Json(found.state))
 }
 
 async fn unpark(State(projector): Shared, Path(id): Path<String>) -> Result<Json<UnparkOutcome>, Problem> {
-    account::unpark(&projector, &id).await.map(Json)
+    account::unpark(&projector, Account::KIND, &id).await.map(Json)
 }
 
 #[derive(OpenApi)]

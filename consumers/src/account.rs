@@ -1,6 +1,6 @@
-//! A view per account, over HTTP: what the queries of all projections have in common.
+//! A view per account, or per stream of another kind, over HTTP: what the queries of all projections have in common.
 //!
-//! 1. The account's id names the view; its stream is the one that feeds it.
+//! 1. The stream's id names the view; it is the one that feeds it.
 //! 2. A session token is met, or told apart: invalid, or parked (503, `/problems/parked`).
 //! 3. A view that nothing has fed is no account: 404.
 //!
@@ -55,38 +55,49 @@ pub(crate) fn key(stream: &StreamId) -> Option<String> {
 /// Reads the view of one account, at least as new as the token.
 pub async fn find<P: Projection>(
     projector: &Projector<P>,
+    kind: &str,
     id: &str,
     SessionToken(token): SessionToken,
 ) -> Result<Found<P::View>, Problem> {
-    let (id, stream) = name(id)?;
+    let (id, stream) = name(kind, id)?;
     let view = projector.query(id.as_str(), token.as_ref()).await.map_err(problem)?;
     let version = view.applied(&stream);
     let parked = view.parked.get(&stream).map(|parked| parked.version);
     match (version, parked) {
         (Version::ZERO, None) => Err(Problem::blank(StatusCode::NOT_FOUND)
-            .with_detail(format!("there is no account {id}, or nothing of it has arrived here"))),
+            .with_detail(format!("there is no {kind} {id}, or nothing of it has arrived here"))),
         (Version::ZERO, Some(parked)) => Err(standing(&stream, parked)),
         _ => Ok(Found { state: view.state, token: Token { stream, version }, parked }),
     }
 }
 
 /// Takes a parked account up again.
-pub async fn unpark<P: Projection>(projector: &Projector<P>, id: &str) -> Result<UnparkOutcome, Problem> {
-    let (id, stream) = name(id)?;
-    Ok(match projector.unpark(id.as_str(), &stream).await? {
-        Unparked::NotParked => UnparkOutcome::NotParked,
-        Unparked::Healed(version) => UnparkOutcome::Healed { version: version.get() },
-        Unparked::ParkedAgain(parked) => {
-            UnparkOutcome::ParkedAgain { version: parked.version.get(), error: parked.error }
-        }
-    })
+pub async fn unpark<P: Projection>(
+    projector: &Projector<P>,
+    kind: &str,
+    id: &str,
+) -> Result<UnparkOutcome, Problem> {
+    let (id, stream) = name(kind, id)?;
+    Ok(projector.unpark(id.as_str(), &stream).await?.into())
 }
 
-fn name(id: &str) -> Result<(AccountId, StreamId), Problem> {
+impl From<Unparked> for UnparkOutcome {
+    fn from(unparked: Unparked) -> Self {
+        match unparked {
+            Unparked::NotParked => Self::NotParked,
+            Unparked::Healed(version) => Self::Healed { version: version.get() },
+            Unparked::ParkedAgain(parked) => {
+                Self::ParkedAgain { version: parked.version.get(), error: parked.error }
+            }
+        }
+    }
+}
+
+fn name(kind: &str, id: &str) -> Result<(AccountId, StreamId), Problem> {
     let id: AccountId = id.parse().map_err(|rule: bank::InvalidText| {
         Problem::invalid(StatusCode::BAD_REQUEST, "id", rule.to_string())
     })?;
-    let stream = StreamId::new(Account::KIND, id.as_str())?;
+    let stream = StreamId::new(kind, id.as_str())?;
     Ok((id, stream))
 }
 

@@ -12,9 +12,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bank::{AccountEvent, AccountStatus, OverdraftLimit};
+use bank::{Account, AccountEvent, AccountStatus, OverdraftLimit};
 use headwater::{
-    StreamId, Upcaster,
+    Aggregate, StreamId, Upcaster,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ async fn show(
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
-    let Found { state, token, parked } = account::find(&projector, &id, token).await?;
+    let Found { state, token, parked } = account::find(&projector, Account::KIND, &id, token).await?;
     let version = token.version;
     if known == KnownVersion(Some(version)) && parked.is_none() {
         return Ok((Written(token), StatusCode::NOT_MODIFIED).into_response());
@@ -124,7 +124,7 @@ async fn show(
     params(("id" = String, Path, description = "the account")),
     responses((status = 200, body = UnparkOutcome)))]
 async fn unpark(State(projector): Shared, PathId(id): PathId) -> Result<Json<UnparkOutcome>, Problem> {
-    account::unpark(&projector, &id).await.map(Json)
+    account::unpark(&projector, Account::KIND, &id).await.map(Json)
 }
 
 #[derive(OpenApi)]

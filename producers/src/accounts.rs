@@ -6,7 +6,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use bank::{AccountCommand, AccountId, OverdraftLimit};
+use bank::{AccountCommand, AccountId, OverdraftLimit, UserId};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
@@ -46,6 +46,9 @@ struct OpenAccount {
     #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000_000_i64, default = 0)]
     overdraft_limit: OverdraftLimit,
+    /// Whom it belongs to, a user's id. Who has more than 3 accounts finds the newest closed again, see `/exceptions`.
+    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    holder: Option<UserId>,
 }
 
 /// Opens an account.
@@ -67,10 +70,10 @@ struct OpenAccount {
 async fn open(
     State(bank): State<Bank>,
     mut headers: CommandHeaders,
-    Json(OpenAccount { id, overdraft_limit }): Json<OpenAccount>,
+    Json(OpenAccount { id, overdraft_limit, holder }): Json<OpenAccount>,
 ) -> Result<Response, Problem> {
     let id = bank.named(id, &mut headers)?;
-    let opened = bank.execute(&id, AccountCommand::Open { overdraft_limit }, headers).await?;
+    let opened = bank.execute(&id, AccountCommand::Open { overdraft_limit, holder }, headers).await?;
     answer::opened(&id, opened)
 }
 

@@ -24,6 +24,9 @@ pub struct AccountAnswer {
     /// Where it is in its life.
     #[schema(value_type = String, example = "open")]
     pub status: AccountStatus,
+    /// Whom it belongs to, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
     /// How many events it has.
     pub version: u64,
     /// Whether Kinesis has the command's events; `pending` ones will come. Not in the answer to a read.
@@ -43,6 +46,7 @@ impl AccountAnswer {
             balance: account.balance().get(),
             overdraft_limit: account.overdraft_limit().get(),
             status: account.status(),
+            holder: account.holder().map(ToString::to_string),
             version: version.get(),
             publication: None,
             repeat: None,

@@ -22,6 +22,11 @@ pub trait Served: Aggregate<Event: PartialEq> {
     /// What a command does if it is allowed: by it a repeat is told from another command under the same key.
     fn event(command: &Self::Command) -> Self::Event;
 
+    /// Whether a repeat that `wanted` one event is the command that made the other.
+    fn same(wanted: &Self::Event, stands: &Self::Event) -> bool {
+        wanted == stands
+    }
+
     /// A rejection, as its caller is told.
     fn problem(rejection: &Self::Rejection) -> Problem;
 
@@ -96,7 +101,7 @@ impl Bank {
 fn did<A: Served>(executed: &Executed<A>, event: &A::Event) -> bool {
     let committed = executed.commit.as_ref().and_then(|commit| commit.events.first());
     let same =
-        |stored| Schemas::of::<A>().decode::<A::Event>(stored).is_ok_and(|committed| committed == *event);
+        |stored| Schemas::of::<A>().decode::<A::Event>(stored).is_ok_and(|stands| A::same(event, &stands));
     committed.is_some_and(same)
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::{Router, body::Body};
+use bank::{Outcome, Transfer, TransferCommand};
 use headwater::{
+    Options, Version,
     memory::{FaultyLog, FaultyObjects, World},
     port::Ports,
 };
@@ -11,7 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Bank, accounts, credit, users, withdraw};
+use crate::{Bank, accounts, credit, transfers, users, withdraw};
 
 /// One process of each service, over ports that fail as a test says.
 #[derive(Clone)]
@@ -21,6 +23,7 @@ pub(crate) struct Services {
     pub(crate) log: Arc<FaultyLog>,
     accounts: Router,
     credit: Router,
+    transfers: Router,
     users: Router,
     withdraw: Router,
 }
@@ -45,8 +48,9 @@ impl Services {
         let log = Arc::new(FaultyLog::new(world.log.clone()));
         let bank = Bank::new(Ports { objects: objects.clone(), log: log.clone(), ..world.ports() });
         let (accounts, credit) = (accounts::app(bank.clone()), credit::app(bank.clone()));
+        let transfers = transfers::app(bank.clone());
         let (users, withdraw) = (users::app(bank.clone()), withdraw::app(bank.clone()));
-        Self { bank, objects, log, accounts, credit, users, withdraw }
+        Self { bank, objects, log, accounts, credit, transfers, users, withdraw }
     }
 
     /// Services with an account `42` of this overdraft limit and balance.
@@ -61,6 +65,33 @@ impl Services {
         let services = Self::alone();
         let registered = services.post("/users", json!({"id": "42", "username": "zoe"}), &[]).await;
         assert_eq!(registered.status, 201, "{registered:?}");
+        services
+    }
+
+    /// Services with the accounts `42` to `44`, and 100 in the first.
+    pub(crate) async fn with_accounts() -> Self {
+        let services = Self::with_account(0, 100).await;
+        for id in ["43", "44"] {
+            let opened = services.post("/accounts", json!({"id": id}), &[]).await;
+            assert_eq!(opened.status, 201, "{opened:?}");
+        }
+        services
+    }
+
+    /// Services with the accounts `42` to `44`, and a transfer `42` whose money nobody takes.
+    pub(crate) async fn with_stranded_transfer() -> Self {
+        let services = Self::with_accounts().await;
+        let order = json!({"id": "42", "from": "42", "to": "43", "amount": 70});
+        services.post("/transfers", order, &[]).await;
+        for (step, outcome) in [
+            (1, Outcome::Moved),
+            (2, Outcome::Declined { reason: "no".to_owned() }),
+            (3, Outcome::Declined { reason: "no".to_owned() }),
+        ] {
+            let record = TransferCommand::Record { step: Version::new(step), outcome };
+            let store = services.bank.store();
+            store.execute::<Transfer>("42", record, Options::default()).await.expect("executes");
+        }
         services
     }
 
@@ -98,6 +129,7 @@ impl Services {
         let router = match path.rsplit('/').next() {
             Some("credit") => &self.credit,
             Some("withdraw") => &self.withdraw,
+            _ if path.starts_with("/transfers") => &self.transfers,
             _ if path.starts_with("/user") => &self.users,
             _ => &self.accounts,
         };
@@ -110,7 +142,7 @@ impl Services {
     /// The example of every POST in the services' documents, with its path.
     pub(crate) async fn examples(&self) -> Vec<(String, Value)> {
         let mut examples = Vec::new();
-        for router in [&self.accounts, &self.credit, &self.withdraw, &self.users] {
+        for router in [&self.accounts, &self.credit, &self.withdraw, &self.transfers, &self.users] {
             let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
             let document = router.clone().oneshot(request).await.expect("infallible");
             examples.extend(posts(&Answer::read(document).await.json));

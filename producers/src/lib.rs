@@ -5,6 +5,7 @@
 //! | [`accounts`] | `POST /accounts`, `GET /accounts/{id}`, `POST /accounts/{id}/close` |
 //! | [`credit`] | `POST /accounts/{id}/credit` |
 //! | [`withdraw`] | `POST /accounts/{id}/withdraw` |
+//! | [`transfers`] | `POST /transfers`, `GET /transfers/{id}`, `POST /transfers/{id}/redirect` |
 //! | [`users`] | `POST /users`, `GET /users/{id}`, `POST /users/{id}/rename`, `POST /users/{id}/close`, `GET /usernames/{name}` |
 //!
 //! What a request goes through:
@@ -25,6 +26,7 @@ pub mod credit;
 mod fixture;
 pub mod rejection;
 mod serve;
+pub mod transfers;
 pub mod users;
 pub mod withdraw;
 

@@ -7,6 +7,7 @@ fn what_is_not_configured_is_named() {
     for program in [
         env!("CARGO_BIN_EXE_accounts"),
         env!("CARGO_BIN_EXE_credit"),
+        env!("CARGO_BIN_EXE_transfers"),
         env!("CARGO_BIN_EXE_users"),
         env!("CARGO_BIN_EXE_withdraw"),
     ] {

@@ -8,3 +8,5 @@
 mod balance;
 mod bench;
 mod credit_limit;
+mod holdings;
+mod transfers;

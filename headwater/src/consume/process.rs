@@ -116,7 +116,13 @@ impl<E> Cause<'_, E> {
     /// How a command is executed that follows from this event: its commit id is a function of the process, the event and
     /// `step`; its `meta` says what caused it, and carries correlation and trace on.
     pub fn options(&self, step: &str) -> Options {
-        let place = format!("{}@{}", self.stream, self.version);
+        self.options_of(self.version, step)
+    }
+
+    /// As [`Self::options`], with the commit id that the event `version` of the same stream gives to `step`. Whoever executes
+    /// another command under it learns what became of the first; or takes its place, so that it never happens.
+    pub fn options_of(&self, version: Version, step: &str) -> Options {
+        let place = format!("{}@{version}", self.stream);
         let commit_id = CommitId::derived(&[self.timers.process(), &place, step]);
         Options { commit_id: Some(commit_id), meta: self.caused(), ..Options::default() }
     }

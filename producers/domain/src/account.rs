@@ -21,6 +21,8 @@ pub struct Account {
     status: AccountStatus,
     balance: Balance,
     overdraft_limit: OverdraftLimit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<UserId>,
 }
 
 /// Where an account is in its life.
@@ -200,6 +202,11 @@ impl Account {
         self.overdraft_limit
     }
 
+    /// Whom it belongs to, if that was said.
+    pub fn holder(&self) -> Option<&UserId> {
+        self.holder.as_ref()
+    }
+
     /// What could go out, in minor units.
     pub fn available(&self) -> i64 {
         self.balance.get().saturating_add(self.overdraft_limit.get())
@@ -235,7 +242,7 @@ impl Account {
 
 impl Aggregate for Account {
     const KIND: &'static str = "account";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
     type Command = AccountCommand;
     type Event = AccountEvent;
@@ -259,9 +266,10 @@ impl Aggregate for Account {
     /// the store calls it corrupt.
     fn evolve(&mut self, event: &AccountEvent) {
         match event {
-            AccountEvent::Opened { overdraft_limit, .. } => {
+            AccountEvent::Opened { overdraft_limit, holder } => {
                 self.status = AccountStatus::Open;
                 self.overdraft_limit = *overdraft_limit;
+                self.holder.clone_from(holder);
             }
             AccountEvent::Credited { amount, .. } => {
                 self.balance = moved(self.balance.plus(*amount));

@@ -72,6 +72,13 @@ pub enum PortfolioEvent {
     },
 }
 
+impl Portfolio {
+    /// Whether the account is one too many, and nobody has said yet what came of it.
+    pub fn is_exception(&self, account: &AccountId) -> bool {
+        self.exceptions.contains(account)
+    }
+}
+
 impl Aggregate for Portfolio {
     const KIND: &'static str = "portfolio";
     const SCHEMA: u32 = 1;

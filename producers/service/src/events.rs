@@ -1,9 +1,12 @@
-//! One Lambda for events and requests: which of the two a payload is, its shape tells.
+//! One Lambda for events, requests and ticks: which of them a payload is, its shape tells.
 
 use axum::Router;
 use lambda_http::Adapter;
 use lambda_runtime::{LambdaEvent, Service};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::start::BoxError;
@@ -13,6 +16,13 @@ use crate::start::BoxError;
 struct Shape {
     #[serde(rename = "Records", default)]
     records: Vec<Source>,
+}
+
+/// The little that must be seen to tell a request.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(rename = "requestContext")]
+    _context: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +35,11 @@ struct Source {
 fn is_kinesis(payload: &RawValue) -> bool {
     let shape = serde_json::from_str::<Shape>(payload.get());
     shape.is_ok_and(|shape| shape.records.iter().any(|record| record.event_source == "aws:kinesis"))
+}
+
+/// Whether this is neither events nor a request: what a schedule sends, whatever that says.
+pub(crate) fn is_tick(payload: &RawValue) -> bool {
+    !is_kinesis(payload) && serde_json::from_str::<Asked>(payload.get()).is_err()
 }
 
 /// Hands a payload to whom it is for, and answers as that one does.
@@ -97,6 +112,19 @@ mod tests {
         .await
         .expect("an answer");
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(201), &json!(r#"[("a", "1")] hello"#)));
+    }
+
+    #[test]
+    fn whatever_a_schedule_sends_is_a_tick() {
+        let tick = |payload: &Value| is_tick(&to_raw_value(payload).expect("serializes"));
+        for payload in
+            [json!({}), json!(null), json!("now"), json!({"source": "aws.scheduler", "Records": []})]
+        {
+            assert!(tick(&payload), "{payload}");
+        }
+        for payload in [kinesis("fine"), json!({"requestContext": {"http": {"method": "GET"}}})] {
+            assert!(!tick(&payload), "{payload}");
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@
 //! 2. [`Config`] reads the environment once.
 //! 3. [`app`] adds `GET /health`, `GET /openapi.json` and the layers: limits, a span per request, and the rule that every
 //!    error is a [`Problem`].
-//! 4. [`run()`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it.
+//! 4. [`run()`] serves the router, on a port or as a Lambda; [`run_with_events`] serves Kinesis events beside it,
+//!    [`run_with_ticks`] those and a schedule.
 //!
 //! Inside a handler: [`PathId`] takes paths apart, [`Json`] bodies, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
 //! [`Written`] gives the answer its own.
@@ -27,6 +28,6 @@ pub use self::{
     layers::{BODY_BYTES, IN_FLIGHT, PATIENCE, app},
     path::PathId,
     problem::Problem,
-    run::{RunError, run, run_with_events},
+    run::{RunError, run, run_with_events, run_with_ticks},
     start::{BoxError, start},
 };

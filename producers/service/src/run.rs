@@ -9,6 +9,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use axum::Router;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -72,6 +73,37 @@ where
     match config.listen {
         Listen::Lambda => {
             let dispatch = |event: LambdaEvent<_>| events::dispatch(event, router.clone(), &handler);
+            lambda_runtime::run(service_fn(dispatch)).await.map_err(RunError::Lambda)
+        }
+        Listen::Address(address) => serve(address, router, drain).await,
+    }
+}
+
+/// As [`run_with_events`], for a Lambda that a schedule invokes too: whatever is neither Kinesis events nor a request is a
+/// tick. On a port there are only requests.
+pub async fn run_with_ticks<E, A, F, T, G>(
+    config: &Config,
+    router: Router,
+    handler: impl Fn(E) -> F + Send + Sync,
+    tick: impl Fn() -> G + Send + Sync,
+    drain: impl Future<Output = ()>,
+) -> Result<(), RunError>
+where
+    E: DeserializeOwned + Send,
+    A: Serialize,
+    F: Future<Output = Result<A, BoxError>> + Send,
+    T: Serialize,
+    G: Future<Output = Result<T, BoxError>> + Send,
+{
+    match config.listen {
+        Listen::Lambda => {
+            let dispatch = async |event: LambdaEvent<Box<RawValue>>| {
+                if events::is_tick(&event.payload) {
+                    Ok(to_raw_value(&tick().await?)?)
+                } else {
+                    events::dispatch(event, router.clone(), &handler).await
+                }
+            };
             lambda_runtime::run(service_fn(dispatch)).await.map_err(RunError::Lambda)
         }
         Listen::Address(address) => serve(address, router, drain).await,

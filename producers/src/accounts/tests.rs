@@ -132,11 +132,14 @@ async fn the_examples_of_the_documents_work() {
     let examples = Services::alone().examples().await;
     let paths: Vec<&str> = examples.iter().map(|(path, _)| path.as_str()).collect();
     let accounts = ["/accounts", "/accounts/42/close", "/accounts/42/credit", "/accounts/42/withdraw"];
+    let transfers = ["/transfers", "/transfers/42/redirect"];
     let users = ["/users", "/users/42/close", "/users/42/rename"];
-    assert_eq!(paths, [&accounts[..], &users].concat());
+    assert_eq!(paths, [&accounts[..], &transfers, &users].concat());
     for (path, example) in examples {
         let services = match path.as_str() {
             "/accounts" | "/users" => Services::alone(),
+            "/transfers" => Services::with_accounts().await,
+            _ if path.starts_with("/transfers") => Services::with_stranded_transfer().await,
             _ if path.starts_with("/users") => Services::with_user().await,
             _ => Services::with_account(5000, 0).await,
         };

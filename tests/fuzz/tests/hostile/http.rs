@@ -11,7 +11,7 @@ use consumers::{
 };
 use headwater::{consume::Projector, memory::World};
 use http::{HeaderMap, Request, StatusCode, header};
-use producers::{Bank, accounts, credit, users, withdraw};
+use producers::{Bank, accounts, credit, transfers, users, withdraw};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -48,6 +48,7 @@ async fn service(path: &str) -> Router {
     match path.rsplit('/').next() {
         Some("credit") => credit::app(bank),
         Some("withdraw") => withdraw::app(bank),
+        _ if path.starts_with("/transfers") => transfers::app(bank),
         _ if path.starts_with("/user") => users::app(bank),
         _ => accounts::app(bank),
     }

@@ -1,0 +1,20 @@
+//! The `exceptions` consumer: wiring only.
+
+use std::{process::ExitCode, sync::Arc};
+
+use consumers::{exceptions, serve};
+use headwater::{aws, consume::Projector};
+use service::{BoxError, Config};
+
+fn main() -> ExitCode {
+    service::start(run())
+}
+
+async fn run() -> Result<(), BoxError> {
+    let config = Config::from_env()?;
+    let clients = aws::connect(&aws::Settings::default()).await?;
+    let ports = clients.ports(&config.store, &config.stream);
+    let projector = Arc::new(Projector::new(exceptions::Exceptions, &ports));
+    let router = exceptions::router(Arc::clone(&projector));
+    Ok(serve(&config, projector, router).await?)
+}
