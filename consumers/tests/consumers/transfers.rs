@@ -278,9 +278,14 @@ async fn a_movement_is_found_again_behind_any_number_of_others() {
     bank.order(70).await;
     bank.unwritable("heads/transfer/7");
     assert!(!bank.pump(&bank.reactor()).await, "withdrawn, and the transfer does not know");
+    // More than the head remembers, so that it stands in a page.
+    let (amount, reference) =
+        (1.try_into().expect("an amount"), Some("x".repeat(140).parse().expect("a text")));
     for _ in 0..300 {
-        bank.credit("1", 1).await;
+        let credit = AccountCommand::Credit { amount, reference: reference.clone(), transfer: None };
+        bank.ask("1", credit).await;
     }
+    assert!(!bank.world.objects.all("pages/account/1/").is_empty());
     bank.finish().await;
     assert_eq!(bank.at_rest(TransferStatus::Completed, "once").await, [330, 70, 0]);
 }
@@ -371,24 +376,24 @@ async fn money_that_a_slow_process_would_take_out_of_an_expired_transfer_stays()
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_id_that_stands_for_something_else_moves_nothing() {
-    let bank = Bank::new().await;
-    bank.order(70).await;
-    // Somebody guesses the commit id of the withdrawal, and withdraws one unit under it.
+    // Somebody guesses the commit id of the withdrawal, and withdraws something else under it.
     let probe = Scene::Completed.set().await;
     probe.finish().await;
     let account: StreamId = "account/1".parse().expect("a stream");
     let commits: Vec<_> = probe.store.read(&account, Version::new(3)).try_collect().await.expect("reads");
-    let commit_id = Some(commits[0].id.clone());
-    let withdraw = AccountCommand::Withdraw {
-        amount: 1.try_into().expect("an amount"),
-        reference: None,
-        transfer: None,
-    };
-    let options = Options { commit_id, ..Options::default() };
-    bank.store.execute::<Account>("1", withdraw, options).await.expect("executes");
-    assert!(bank.pump(&bank.reactor()).await);
-    let parked = parked(&bank.ports, "transfers").await.expect("listed");
-    assert!(parked[0].parked.error.contains("stands for something else"), "{parked:?}");
-    assert_eq!(bank.transfer().await.status(), TransferStatus::Requested);
-    assert_eq!(bank.books().await.audit().violations, Vec::<String>::new());
+    for (amount, transfer) in [(70, None), (70, Some("8")), (1, Some("7"))] {
+        let bank = Bank::new().await;
+        bank.order(70).await;
+        let options = Options { commit_id: Some(commits[0].id.clone()), ..Options::default() };
+        let withdraw = AccountCommand::Withdraw {
+            amount: amount.try_into().expect("an amount"),
+            reference: None,
+            transfer: transfer.map(|id| id.parse().expect("a transfer")),
+        };
+        bank.store.execute::<Account>("1", withdraw, options).await.expect("executes");
+        assert!(bank.pump(&bank.reactor()).await);
+        let parked = parked(&bank.ports, "transfers").await.expect("listed");
+        assert!(parked[0].parked.error.contains("stands for something else"), "{parked:?}");
+        assert_eq!(bank.transfer().await.status(), TransferStatus::Requested);
+    }
 }
