@@ -11,7 +11,7 @@ use axum::{
 };
 use bank::{AccountId, Portfolio, PortfolioEvent};
 use headwater::{
-    Aggregate, StreamId,
+    Aggregate, StreamId, Upcaster,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,7 @@ impl Projection for Exceptions {
     const NAME: &'static str = "exceptions";
     type View = Report;
     type Event = PortfolioEvent;
+    const UPCASTERS: &'static [Upcaster] = Portfolio::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         (stream.kind() == Portfolio::KIND).then(|| stream.id().to_owned())

@@ -9,7 +9,7 @@
 
 use bank::{Account, AccountCommand, AccountId, AccountRejection, Portfolio, PortfolioCommand, UserId};
 use headwater::{
-    Aggregate, ExecuteError, Options, Store, StreamId, Version,
+    Aggregate, ExecuteError, Options, Store, StreamId, Upcaster, Version,
     consume::{Cause, Process, ReactError},
 };
 use serde::Deserialize;
@@ -23,8 +23,7 @@ pub struct Holdings;
 pub enum HoldingsEvent {
     /// An account was opened.
     Opened {
-        /// Whom it belongs to.
-        #[serde(default)]
+        /// Whom it belongs to, if that was said.
         holder: Option<UserId>,
     },
     /// An account was closed.
@@ -39,6 +38,7 @@ pub enum HoldingsEvent {
 impl Process for Holdings {
     const NAME: &'static str = "holdings";
     type Event = HoldingsEvent;
+    const UPCASTERS: &'static [Upcaster] = Account::UPCASTERS;
 
     fn reads(&self, stream: &StreamId) -> bool {
         [Account::KIND, Portfolio::KIND].contains(&stream.kind())

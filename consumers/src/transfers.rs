@@ -17,7 +17,7 @@ use bank::{
     TransferEvent, TransferId,
 };
 use headwater::{
-    Aggregate, Options, Store, StoredEvent, StreamId, Version,
+    Aggregate, Options, Schemas, Store, StreamId, Upcaster, Version,
     consume::{Cause, Due, Process, ReactError},
 };
 use service::{Config, ConfigError};
@@ -64,6 +64,7 @@ pub struct Transfers {
 impl Process for Transfers {
     const NAME: &'static str = "transfers";
     type Event = TransferEvent;
+    const UPCASTERS: &'static [Upcaster] = Transfer::UPCASTERS;
 
     fn reads(&self, stream: &StreamId) -> bool {
         stream.kind() == Transfer::KIND
@@ -132,7 +133,10 @@ async fn ask(
 ) -> Result<Outcome, ReactError> {
     let done = store.execute::<Account>(account.as_str(), command, options).await?;
     let stands = done.commit.as_ref().and_then(|commit| commit.events.first());
-    let stands = stands.map(StoredEvent::decode::<AccountEvent>).transpose().map_err(ReactError::stuck)?;
+    let stands = stands
+        .map(|stored| Schemas::of::<Account>().decode::<AccountEvent>(stored))
+        .transpose()
+        .map_err(ReactError::stuck)?;
     match stands {
         Some(
             AccountEvent::Withdrawn { amount: moved, transfer: Some(of), .. }

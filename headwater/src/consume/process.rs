@@ -13,6 +13,7 @@ use crate::{
     error::StoreError,
     format::{commit::Meta, timer::Timer},
     id::{CommitId, StreamId, Version},
+    schema::Upcaster,
     store::{ExecuteError, Options, Store},
 };
 
@@ -75,6 +76,10 @@ pub trait Process: Send + Sync + 'static {
 
     /// The events that it reads: a serde enum with a variant for each type.
     type Event: DeserializeOwned + Send + Sync;
+
+    /// How the data of older events become those of today, see [`schema`](crate::schema). An event of a newer schema parks its
+    /// stream.
+    const UPCASTERS: &'static [Upcaster] = &[];
 
     /// Whether it reads a stream. Pure, by the stream alone: it must see every version of a stream that it reads.
     fn reads(&self, stream: &StreamId) -> bool;

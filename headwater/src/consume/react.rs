@@ -42,6 +42,7 @@ use crate::{
     format::{key, timer::Timer, view::View},
     id::{StreamId, Version},
     port::{Arrival, Ports, Sequence, backoff},
+    schema::{Schemas, Upcaster},
     store::Store,
 };
 
@@ -66,6 +67,7 @@ impl<P: Process> Projection for Reading<P> {
     const NAME: &'static str = P::NAME;
     type View = Nothing;
     type Event = P::Event;
+    const UPCASTERS: &'static [Upcaster] = P::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         self.0.reads(stream).then(|| stream.as_str().to_owned())
@@ -222,7 +224,9 @@ impl<P: Process> Reactor<P> {
                 continue;
             }
             *reactions += 1;
-            let event = stored.decode().map_err(|error| (version, ReactError::stuck(error)))?;
+            let event = Schemas::read_by::<Reading<P>>()
+                .decode(stored)
+                .map_err(|error| (version, ReactError::stuck(error)))?;
             let (commit, at, meta, timers) = (&commit.id, commit.at, &commit.meta, &self.timers);
             let cause = Cause { stream, version, commit, at, meta, event, timers };
             let reaction = self.process().react(&self.store, &cause);

@@ -9,6 +9,7 @@
 
 use headwater::{Aggregate, Upcaster};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     id::{Reference, TransferId, UserId},
@@ -84,8 +85,7 @@ pub enum AccountEvent {
     Opened {
         /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
-        /// Whom it belongs to.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// Whom it belongs to, if that was said.
         holder: Option<UserId>,
     },
     /// Money came in.
@@ -157,7 +157,7 @@ pub enum AccountRejection {
 
 impl AccountEvent {
     /// How the data of older events become those of today: for the account, and for every projection that reads it.
-    pub const UPCASTERS: &'static [Upcaster] = &[];
+    pub const UPCASTERS: &'static [Upcaster] = &[Upcaster { event: "Opened", from: 1, up: without_holder }];
 }
 
 impl AccountCommand {
@@ -238,6 +238,13 @@ impl Account {
             }
         }
     }
+}
+
+/// Schema 1 of `Opened` did not say whom the account belongs to.
+fn without_holder(data: Value) -> Result<Value, String> {
+    let Value::Object(mut data) = data else { return Err("an object is expected".to_owned()) };
+    data.insert("holder".to_owned(), Value::Null);
+    Ok(Value::Object(data))
 }
 
 impl Aggregate for Account {

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater::{Aggregate, StoredEvent, StreamId, event::EventError};
+use headwater::{Aggregate, Schemas, StoredEvent, StreamId, event::EventError};
 
 use crate::{
     account::{Account, AccountEvent},
@@ -62,10 +62,12 @@ impl Books {
     ) -> Result<(), EventError> {
         let events = events.into_iter();
         if let (Account::KIND, Ok(id)) = (stream.kind(), stream.id().parse()) {
-            let events: Vec<AccountEvent> = events.map(StoredEvent::decode).collect::<Result<_, _>>()?;
+            let events: Vec<AccountEvent> =
+                events.map(|stored| Schemas::of::<Account>().decode(stored)).collect::<Result<_, _>>()?;
             self.accounts.entry(id).or_default().extend(events);
         } else if let (Transfer::KIND, Ok(id)) = (stream.kind(), stream.id().parse()) {
-            let events: Vec<TransferEvent> = events.map(StoredEvent::decode).collect::<Result<_, _>>()?;
+            let events: Vec<TransferEvent> =
+                events.map(|stored| Schemas::of::<Transfer>().decode(stored)).collect::<Result<_, _>>()?;
             self.transfers.entry(id).or_default().extend(events);
         }
         Ok(())

@@ -132,7 +132,7 @@ impl Aggregate for Portfolio {
 
 #[cfg(test)]
 mod tests {
-    use headwater::given::given;
+    use headwater::given::{given, golden};
 
     use super::{PortfolioEvent::*, *};
 
@@ -180,5 +180,26 @@ mod tests {
         given::<Portfolio>(before.clone()).when(resolve(None)).then([Compensated { account: account(4) }]);
         before.push(Compensated { account: account(4) });
         given::<Portfolio>(before).when(resolve(None)).then_nothing();
+    }
+
+    #[test]
+    fn golden_events_mean_what_they_meant() {
+        let account = account(4);
+        golden::<Portfolio>([
+            (r#"{"type":"Added","schema":1,"data":{"account":"4"}}"#, Added { account: account.clone() }),
+            (r#"{"type":"Removed","schema":1,"data":{"account":"4"}}"#, Removed { account: account.clone() }),
+            (
+                r#"{"type":"Exceeded","schema":1,"data":{"account":"4","held":4}}"#,
+                Exceeded { account: account.clone(), held: 4 },
+            ),
+            (
+                r#"{"type":"Compensated","schema":1,"data":{"account":"4"}}"#,
+                Compensated { account: account.clone() },
+            ),
+            (
+                r#"{"type":"Unresolved","schema":1,"data":{"account":"4","reason":"no"}}"#,
+                Unresolved { account, reason: "no".to_owned() },
+            ),
+        ]);
     }
 }

@@ -18,11 +18,11 @@ use crate::{
     aggregate::Aggregate,
     consume::{Cause, Due, Process, ReactError, Reactor, Unparked, parked},
     error::StoreError,
-    event::StoredEvent,
     format::{commit::Commit, key, view::View},
     id::{StreamId, Version},
     memory::{Fault, Operation},
     port::ObjectError,
+    schema::Schemas,
     store::{ExecuteError, Settings, Store},
 };
 
@@ -241,7 +241,7 @@ async fn a_failure_of_the_world_keeps_what_was_done_and_brings_the_batch_again()
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_reacted_to_parks_its_stream_and_nothing_else() {
-    let encode = |event: &Event| StoredEvent::encode(event, 1).expect("encodes");
+    let encode = |event: &Event| Schemas::FIRST.encode(event).expect("encodes");
     for (bad, reason) in [
         (encode(&Event::Refused), "refused"),
         (encode(&Event::Panicking), "the process panicked: out of range"),
@@ -273,6 +273,20 @@ async fn an_event_that_cannot_be_reacted_to_parks_its_stream_and_nothing_else() 
         assert_eq!(bench.tally("1").await.added, [1, 2, 4], "what was done before is not done again");
         assert_eq!(reactor.unpark(&stream("lamp/1")).await, Ok(Unparked::NotParked));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_newer_schema_parks_its_stream() {
+    let bench = Bench::new();
+    let one = stream("account/1");
+    let mut newer = added(2);
+    newer.schema = 2;
+    let commits = history([vec![added(1)], vec![newer]]);
+    bench.store(&one, &commits, 0);
+    assert!(bench.reactor().react(&[record(1, &one, &commits)]).await.is_empty());
+    let listed = parked(&bench.ports, Tallying::NAME).await.expect("listed");
+    assert!(listed[0].parked.error.starts_with("schema 2 of Added is newer"), "{listed:?}");
+    assert_eq!(bench.tally("1").await.added, [1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,6 +144,13 @@ fn golden_events_of_every_schema_mean_what_they_meant() {
     golden::<Account>([
         (include_str!("../../tests/golden/Opened.1.json"), opened(500)),
         (
+            include_str!("../../tests/golden/Opened.2.json"),
+            AccountEvent::Opened {
+                overdraft_limit: 500.try_into().expect("a limit"),
+                holder: Some("9".parse().expect("a user")),
+            },
+        ),
+        (
             include_str!("../../tests/golden/Credited.1.json"),
             AccountEvent::Credited { amount: amount(7), reference, transfer: None },
         ),

@@ -1,6 +1,9 @@
 //! The transfer, decision by decision.
 
-use headwater::{Version, given::given};
+use headwater::{
+    Version,
+    given::{given, golden},
+};
 
 use super::{
     Order, Outcome, Transfer, TransferCommand, TransferEvent,
@@ -110,4 +113,23 @@ fn only_what_is_stranded_is_redirected() {
         assert_eq!((order.to.as_str(), order.to_version), ("3", Version::new(9)));
         assert_eq!((transfer.status(), transfer.reason()), (TransferStatus::Redirected, Some("because")));
     });
+}
+
+#[test]
+fn golden_events_mean_what_they_meant() {
+    let reason = || "no".to_owned();
+    golden::<Transfer>([
+        (
+            r#"{"type":"Requested","schema":1,"data":{"from":"1","to":"2","amount":70,"from_version":3,"to_version":1}}"#,
+            Requested(order()),
+        ),
+        (r#"{"type":"Debited","schema":1,"data":null}"#, Debited),
+        (r#"{"type":"Completed","schema":1,"data":null}"#, Completed),
+        (r#"{"type":"Bounced","schema":1,"data":{"reason":"no"}}"#, Bounced { reason: reason() }),
+        (r#"{"type":"Refunded","schema":1,"data":null}"#, Refunded),
+        (r#"{"type":"Refused","schema":1,"data":{"reason":"no"}}"#, Refused { reason: reason() }),
+        (r#"{"type":"Expired","schema":1,"data":null}"#, Expired),
+        (r#"{"type":"Stranded","schema":1,"data":{"reason":"no"}}"#, Stranded { reason: reason() }),
+        (r#"{"type":"Redirected","schema":1,"data":{"to":"3","to_version":9}}"#, redirect().1),
+    ]);
 }
