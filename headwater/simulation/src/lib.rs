@@ -5,7 +5,8 @@
 //!  world      S3, Kinesis, time and chance, and what everybody has in common
 //!  process    a process: its clock, its ports, and what happens to its calls; it can die at any of them
 //!  client     people who command, append, load and query, and remember what they were told
-//!  mapping    the event source mapping, which hands batches to projections and to the archiver
+//!  mapping    the event source mapping, which hands batches to projections, to a process and to the archiver
+//!  moves      that process, and whether each of its commands took effect once
 //!  relay      the relay's schedule
 //!  run        all of them together, from the first call until everything is at rest
 //!
@@ -32,6 +33,7 @@ pub mod history;
 pub mod ledger;
 mod many;
 mod mapping;
+mod moves;
 pub mod next;
 mod observed;
 mod process;

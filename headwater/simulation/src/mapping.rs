@@ -13,7 +13,8 @@ use std::{
 use archiver::archive::{Archiver, Bounds};
 use futures::future::BoxFuture;
 use headwater::{
-    consume::{Forward, Projection, Projector},
+    Settings, Store,
+    consume::{Forward, Projection, Projector, Reactor},
     memory::MemoryLog,
     port::{Arrival, Log, Sequence, Shard, Start},
 };
@@ -21,6 +22,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     ledger::{Board, Copies, Milestones},
+    moves::Moves,
     process::Process,
     world::{World, lock},
 };
@@ -40,13 +42,16 @@ pub(crate) enum Function {
     Board,
     /// The projection that forwards.
     Milestones,
+    /// The process.
+    Moves,
     /// The archiver.
     Archiver,
 }
 
 impl Function {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Copies, Self::Board, Self::Milestones, Self::Archiver];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Copies, Self::Board, Self::Milestones, Self::Moves, Self::Archiver];
 }
 
 /// What a batch ended with: where it must begin again, if it must.
@@ -67,6 +72,10 @@ impl Environment {
             Function::Copies => projecting(Projector::new(Copies { bug: !world.is_mended() }, ports)),
             Function::Board => projecting(Projector::new(Board, ports)),
             Function::Milestones => forwarding(Milestones, &process),
+            Function::Moves => {
+                let store = Store::new(ports.clone(), Settings::default());
+                reacting(Reactor::new(Moves, store, ports))
+            }
             Function::Archiver => {
                 let archive = Arc::clone(&process.archive);
                 archiving(Archiver::new(ports.clone(), archive, STREAM, Bounds::default()))
@@ -93,6 +102,18 @@ fn projecting<P: Projection>(projector: Projector<P>) -> Handler {
 
 fn forwarding<P: Forward>(projection: P, process: &Process) -> Handler {
     projecting(Projector::forwarding(projection, &process.ports, Arc::clone(&process.told)))
+}
+
+fn reacting<P: headwater::consume::Process>(reactor: Reactor<P>) -> Handler {
+    let reactor = Arc::new(reactor);
+    Box::new(move |batch| {
+        let reactor = Arc::clone(&reactor);
+        Box::pin(async move {
+            let lowest = reactor.react(&batch).await.into_values().min();
+            reactor.store().drain(TIMEOUT).await;
+            lowest.map_or(Ok(()), |lowest| Err(Some(lowest)))
+        })
+    })
 }
 
 fn archiving(archiver: Archiver) -> Handler {

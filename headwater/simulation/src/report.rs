@@ -18,6 +18,8 @@ pub enum Promise {
     Format,
     /// What is forwarded is the same whenever it is forwarded, in order, and not less than the view says.
     Forwarded,
+    /// What a process commands takes effect once for each event.
+    Reacted,
     /// What is no commit ends in quarantine, all of it and nothing else.
     Quarantine,
     /// Everything comes to rest once the world is calm.

@@ -3,19 +3,29 @@
 //! A projection is code, so this command knows only those that it was built with: the bank's ([`Known`]).
 
 use clap::{Args as Arguments, ValueEnum};
-use consumers::{balance::Balances, credit_limit::CreditLimits};
+use consumers::{
+    balance::Balances, credit_limit::CreditLimits, exceptions::Exceptions, holdings::Holdings,
+    transfers::Transfers,
+};
 use headwater::{
-    StreamId, Version,
-    consume::{Projection, Projector, Unparked},
+    Settings, Store, StoreError, StreamId, Version,
+    consume::{Process, Projection, Projector, Reactor, Unparked},
+    port::Ports,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     failure::Failure,
     output::{Line, Output, Paint, plain},
     target::{Connection, Need, Target},
 };
+
+/// How long a transfer may wait, where the process does not say otherwise.
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long it waits for Kinesis.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Let a parked stream go on, after the projection was mended
 #[derive(Debug, Clone, Arguments)]
@@ -52,6 +62,15 @@ pub enum Known {
     /// What the bank would lend
     #[value(name = CreditLimits::NAME)]
     CreditLimit,
+    /// Who has too many accounts
+    #[value(name = Exceptions::NAME)]
+    Exceptions,
+    /// What finds that out, a process
+    #[value(name = Holdings::NAME)]
+    Holdings,
+    /// What moves the money of transfers, a process
+    #[value(name = Transfers::NAME)]
+    Transfers,
 }
 
 /// Unparks the stream and shows on stdout what became of it.
@@ -61,13 +80,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let (target, needs): (Target, &[Need]) =
         match args.forward.clone().filter(|_| args.projection == Known::CreditLimit) {
             Some(stream) => (Target { stream, ..args.target }, &[Need::Store, Need::Stream]),
+            None if matches!(args.projection, Known::Holdings | Known::Transfers) => {
+                (args.target, &[Need::Store, Need::Stream])
+            }
             None => (args.target, &[Need::Store]),
         };
     let connection = target.connect(needs).await?;
     unpark(&connection, args.projection, &args.key, &args.stream, &mut output).await
 }
 
-/// Unparks a stream in one view. The connection's stream is the one that the projection forwards to, if it forwards.
+/// Unparks a stream in one view. The connection's stream is the one that the projection forwards to, if it forwards, or that a
+/// process publishes to.
 pub async fn unpark(
     connection: &Connection,
     projection: Known,
@@ -82,6 +105,9 @@ pub async fn unpark(
             let projector = Projector::forwarding(CreditLimits, ports, Arc::clone(&ports.log));
             (CreditLimits::NAME, projector.unpark(key, stream).await?)
         }
+        Known::Exceptions => (Exceptions::NAME, Projector::new(Exceptions, ports).unpark(key, stream).await?),
+        Known::Holdings => (Holdings::NAME, react(Holdings, ports, stream).await?),
+        Known::Transfers => (Transfers::NAME, react(Transfers { expire_after: DAY }, ports, stream).await?),
     };
     let (outcome, version) = match unparked {
         Unparked::Healed(version) => (Outcome::Healed, Some(version)),
@@ -94,6 +120,14 @@ pub async fn unpark(
     };
     output.line(&Ended { projection: name, key, stream, outcome, version })?;
     output.flush()
+}
+
+/// Lets a process react to a stream, and waits until what it commands is published.
+async fn react<P: Process>(process: P, ports: &Ports, stream: &StreamId) -> Result<Unparked, StoreError> {
+    let reactor = Reactor::new(process, Store::new(ports.clone(), Settings::default()), ports);
+    let unparked = reactor.unpark(stream).await?;
+    reactor.store().drain(DRAIN).await;
+    Ok(unparked)
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -16,7 +16,7 @@ pub struct Args {
     /// Keep everything in this directory; in memory without it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The port of the local AWS; the services take 8080 to 8086.
+    /// The port of the local AWS; the services take 8080 to 8087.
     #[arg(long, default_value_t = localstack::DEFAULT_PORT)]
     port: u16,
     /// Take free ports for everything.
@@ -81,6 +81,7 @@ fn greeting(cluster: &Cluster) -> String {
     let aws = cluster.aws().endpoint();
     let (accounts, credit, withdraw) = (url("accounts"), url("credit"), url("withdraw"));
     let (balance, limit, users) = (url("balance"), url("credit-limit"), url("users"));
+    let (transfers, exceptions) = (url("transfers"), url("exceptions"));
     format!(
         r#"
   AWS           {aws}
@@ -90,12 +91,16 @@ fn greeting(cluster: &Cluster) -> String {
   balance       {balance}
   credit-limit  {limit}
   users         {users}
+  transfers     {transfers}
+  exceptions    {exceptions}
 
 Try:
   curl -i {accounts}/accounts -H 'content-type: application/json' -d '{{"id":"42","overdraft_limit":5000}}'
   curl -i {credit}/accounts/42/credit -H 'content-type: application/json' -H 'idempotency-key: k1' -d '{{"amount":1250}}'
   curl -i '{balance}/balance/42?token=account/42@2'
   curl -i {users}/users -H 'content-type: application/json' -d '{{"id":"9","username":"ann"}}'
+  curl -i {transfers}/transfers -H 'content-type: application/json' -d '{{"id":"7","from":"42","to":"43","amount":250}}'
+  curl -i {transfers}/transfers/7
 
 In another terminal: cargo run --release -- tail --from-start --endpoint {aws}
 Ctrl-C finishes what is under way and stops everything."#

@@ -9,7 +9,7 @@ use std::{
 };
 
 use archiver::{chain::ChainError, replay::Replay};
-use bank::{Account, AccountEvent, User};
+use bank::{Account, AccountEvent, Books, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use futures::TryStreamExt;
 use headwater::{
@@ -51,6 +51,7 @@ pub async fn check(clients: &Clients, driven: &Driven) -> Result<Found, CheckErr
     let mut violations: Vec<String> = evidence.violations().iter().map(ToString::to_string).collect();
     violations.extend(evidence.told(&driven.answers, &driven.observations).iter().map(ToString::to_string));
     violations.extend(money(&evidence.histories, driven));
+    violations.extend(books(&evidence.histories));
     Ok(Found { evidence, segments, violations })
 }
 
@@ -94,6 +95,18 @@ fn money(histories: &BTreeMap<StreamId, History>, driven: &Driven) -> Vec<String
                 .push(format!("{stream} was at {lowest}, below its overdraft limit of {OVERDRAFT_LIMIT}"));
         }
     }
+    violations
+}
+
+/// What breaks a rule of money between accounts, all of them together.
+fn books(histories: &BTreeMap<StreamId, History>) -> Vec<String> {
+    let mut books = Books::default();
+    let mut violations = Vec::new();
+    for (stream, history) in histories {
+        let events = history.commits.iter().flat_map(|commit| &commit.events);
+        violations.extend(books.take(stream, events).err().map(|error| format!("{stream}: {error}")));
+    }
+    violations.extend(books.audit_at_rest().violations);
     violations
 }
 

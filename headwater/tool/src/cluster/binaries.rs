@@ -9,8 +9,8 @@ use std::{
 
 /// The packages and what of them a cluster runs.
 const BINARIES: [(&str, &[&str]); 3] = [
-    ("producers", &["accounts", "credit", "users", "withdraw"]),
-    ("consumers", &["balance", "credit-limit"]),
+    ("producers", &["accounts", "credit", "transfers", "users", "withdraw"]),
+    ("consumers", &["balance", "credit-limit", "exceptions", "holdings", "transfer-process"]),
     ("archiver", &["archiver", "relay"]),
 ];
 

@@ -4,19 +4,36 @@
 //! |---|---|---|---|---|
 //! | `balance` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
 //! | `credit-limit` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
+//! | `exceptions` | 500 | 1 per shard | `kind` is `portfolio` | bisected, 5 retries, then to the failures bucket |
+//! | `transfer-process` | 100 | 1 per shard | `kind` is `transfer` | repeated without end: money waits for it |
+//! | `holdings` | 100 | 1 per shard | `kind` is `account` or `portfolio` | bisected, 5 retries, then to the failures bucket |
 //! | `archiver` | 10,000 or 100 ms | 1 per shard | none | repeated without end: it never discards |
 //!
-//! The function `relay` has a schedule instead ([`Relay`]).
+//! The function `relay` has a schedule instead ([`Relay`]), and `transfer-process` one besides, for its timers.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType, Schedule};
+use serde_json::json;
 
 use super::{ClusterError, FAILURES, Relay, STREAM, binaries::Binaries, environment};
 
-/// What the projections' mappings let through.
-const ACCOUNTS: &str = r#"{"data":{"kind":["account"]}}"#;
+/// The functions with a mapping each, and the kinds of streams that it lets through; all without any.
+const MAPPED: [(&str, &[&str]); 6] = [
+    ("balance", &["account"]),
+    ("credit-limit", &["account"]),
+    ("exceptions", &["portfolio"]),
+    (TRANSFERS, &["transfer"]),
+    ("holdings", &["account", "portfolio"]),
+    ("archiver", &[]),
+];
+
+/// The process that moves money.
+const TRANSFERS: &str = "transfer-process";
+
+/// How often a process looks for timers that are due.
+const TICK: Duration = Duration::from_mins(1);
 
 /// How often a shard is looked at: a machine that runs everything has better things to do than to invoke a function for
 /// every record.
@@ -30,6 +47,7 @@ const PASS: Duration = Duration::from_mins(10);
 pub(super) struct Triggers {
     mappings: Vec<Mapping>,
     _relay: Option<Schedule>,
+    _timers: Option<Schedule>,
 }
 
 impl Triggers {
@@ -47,14 +65,20 @@ pub(super) async fn register(
     relay: Option<Relay>,
 ) -> Result<Triggers, ClusterError> {
     let mut mappings = Vec::new();
-    for function in ["balance", "credit-limit", "archiver"] {
+    for (function, kinds) in MAPPED {
         aws.function(function_options(aws, binaries, function, invocation));
-        let mapping = MappingOptions::new(STREAM, function);
-        let mapping = if function == "archiver" { archive(mapping) } else { project(mapping) };
+        let mapping = MappingOptions { filters: filters(kinds), ..MappingOptions::new(STREAM, function) };
+        let mapping = match function {
+            "archiver" => archive(mapping),
+            TRANSFERS => react(mapping),
+            "holdings" => MappingOptions { batch_size: REACTIONS, ..project(mapping) },
+            _ => project(mapping),
+        };
         let started = aws.mapping(mapping).await;
         mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
     }
-    Ok(Triggers { mappings, _relay: relay.map(|relay| schedule(aws, binaries, relay)) })
+    let _timers = Some(aws.schedule(TRANSFERS, TICK));
+    Ok(Triggers { mappings, _timers, _relay: relay.map(|relay| schedule(aws, binaries, relay)) })
 }
 
 /// Registers the relay, and lets it pass again and again.
@@ -79,11 +103,28 @@ pub(super) fn function_options(
     }
 }
 
+/// What lets records of these kinds through.
+fn filters(kinds: &[&str]) -> Vec<String> {
+    let filter = json!({"data": {"kind": kinds}}).to_string();
+    if kinds.is_empty() { Vec::new() } else { vec![filter] }
+}
+
+/// Records of a process's batch: each may be a few commands.
+const REACTIONS: usize = 100;
+
+fn react(mapping: MappingOptions) -> MappingOptions {
+    MappingOptions {
+        batch_size: REACTIONS,
+        poll_interval: POLL,
+        response_type: ResponseType::ReportBatchItemFailures,
+        ..mapping
+    }
+}
+
 fn project(mapping: MappingOptions) -> MappingOptions {
     MappingOptions {
         batch_size: 500,
         poll_interval: POLL,
-        filters: vec![ACCOUNTS.to_owned()],
         response_type: ResponseType::ReportBatchItemFailures,
         on_error: OnError::Bisect,
         maximum_retry_attempts: Some(5),

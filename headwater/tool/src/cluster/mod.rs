@@ -37,13 +37,15 @@ pub const STREAM: &str = "headwater";
 pub const CREDIT_LIMITS: &str = "credit-limits";
 
 /// The services, with the port that each has under [`Ports::Fixed`].
-pub const SERVICES: [(&str, u16); 6] = [
+pub const SERVICES: [(&str, u16); 8] = [
     ("accounts", 8080),
     ("credit", 8081),
     ("withdraw", 8082),
     ("balance", 8083),
     ("credit-limit", 8084),
+    ("transfers", 8085),
     ("users", 8086),
+    ("exceptions", 8087),
 ];
 
 /// What a cluster is like.
