@@ -12,9 +12,9 @@ use bank::{Account, Books, Transfer, TransferStatus, books::Audited};
 use fastrand::Rng;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{Aggregate, Version, format::key, port::Ports, read::Reader};
-use headwater_tests::{PATIENCE, assert_every_invariant, cluster};
+use headwater_tests::{PATIENCE, assert_every_invariant};
 use headwater_tool::{
-    cluster::{Cluster, STORE, STREAM},
+    cluster::{Cluster, Options, Relay, STORE, STREAM},
     drive::Driven,
 };
 use reqwest::{Client, StatusCode};
@@ -91,7 +91,9 @@ async fn kill(cluster: &Cluster, over: &AtomicBool, killed: &AtomicU64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_transfers_make_and_lose_no_money() {
-    let cluster = cluster(2).await;
+    // What a process that was killed has committed and not told, nobody comes by to tell but the relay.
+    let options = Options { processes: 2, relay: Some(Relay::every_seconds(2)), ..Options::default() };
+    let cluster = Cluster::start(options, |_| ()).await.expect("the cluster starts");
     let ports = cluster.clients().await.expect("clients").ports(STORE, STREAM);
     for account in 0..ACCOUNTS {
         let id = format!("a-{account}");
