@@ -71,7 +71,7 @@ async fn books(ports: &Ports) -> Books {
 async fn kill(cluster: &Cluster, over: &AtomicBool, killed: &AtomicU64) {
     let mut chance = Rng::with_seed(7);
     while !over.load(Ordering::Relaxed) {
-        sleep(Duration::from_millis(chance.u64(200..900))).await;
+        sleep(Duration::from_millis(chance.u64(400..1_600))).await;
         if chance.bool() {
             cluster.restart("transfers", 0, Duration::from_millis(100)).await.expect("starts again");
             killed.fetch_add(1, Ordering::Relaxed);
@@ -130,7 +130,7 @@ async fn a_thousand_transfers_make_and_lose_no_money() {
             assert_eq!(balances + under_way, MONEY, "no money is made or lost");
             audits.fetch_add(1, Ordering::Relaxed);
             seen.fetch_add(u64::from(under_way > 0), Ordering::Relaxed);
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_secs(2)).await;
         }
     };
     tokio::join!(order, audit, kill(&cluster, &over, &killed));
@@ -148,7 +148,7 @@ async fn a_thousand_transfers_make_and_lose_no_money() {
             break books.statuses();
         }
         assert!(Instant::now() < deadline, "{:?}", audited.violations);
-        sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_secs(2)).await;
     };
     let count = |status| ended.iter().find(|(of, _)| *of == status).map_or(0, |(_, count)| *count);
     let (completed, refused) = (count(TransferStatus::Completed), count(TransferStatus::Refused));

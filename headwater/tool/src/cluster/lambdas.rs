@@ -77,8 +77,8 @@ pub(super) async fn register(
         let started = aws.mapping(mapping).await;
         mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
     }
-    let timers = Some(aws.schedule(TRANSFERS, TICK));
-    Ok(Triggers { mappings, _timers: timers, _relay: relay.map(|relay| schedule(aws, binaries, relay)) })
+    let relay = relay.map(|relay| schedule(aws, binaries, relay));
+    Ok(Triggers { mappings, _relay: relay, _timers: Some(aws.schedule(TRANSFERS, TICK)) })
 }
 
 /// Registers the relay, and lets it pass again and again.
