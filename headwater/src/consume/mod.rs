@@ -12,16 +12,20 @@
 //! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object.
 //!
 //! `query` answers from the view, and folds what is missing in the request for whoever brings the token of their write.
+//!
+//! `rebuild` makes all views anew beside those that serve: `generation` says which are written, and which are asked.
 
 mod batch;
 mod decode;
 mod fold;
 mod forward;
+mod generation;
 mod heal;
 mod park;
 mod project;
 mod projection;
 mod query;
+mod rebuild;
 pub mod rule;
 #[cfg(test)]
 mod tests;
@@ -29,8 +33,10 @@ mod tests;
 pub(crate) use self::decode::Types;
 pub use self::{
     forward::{Derived, Forward},
+    generation::generations,
     park::{ParkedStream, Unparked, parked},
     project::Projector,
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
+    rebuild::{Begin, Rebuild, RebuildError},
 };

@@ -1,4 +1,4 @@
-//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`record`], [`view`], [`watermark`]; and
+//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`pointer`], [`record`], [`view`], [`watermark`]; and
 //! the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
@@ -9,6 +9,7 @@ pub mod commit;
 pub mod head;
 pub mod key;
 pub mod page;
+pub mod pointer;
 pub mod record;
 pub mod view;
 pub mod watermark;

@@ -5,6 +5,7 @@ mod faults;
 mod forwarding;
 mod parking;
 mod querying;
+mod rebuilding;
 mod schemas;
 
 use std::{
