@@ -7,6 +7,7 @@
 //!  client     people who command, append, load and query, and remember what they were told
 //!  mapping    the event source mapping, which hands batches to projections and to the archiver
 //!  relay      the relay's schedule
+//!  rebuilds   people who make a projection's views anew meanwhile
 //!  run        all of them together, from the first call until everything is at rest
 //!
 //!  observed   every effect becomes a line of the trace, and is shown to
@@ -35,6 +36,7 @@ mod mapping;
 pub mod next;
 mod observed;
 mod process;
+mod rebuilds;
 mod relay;
 mod report;
 mod run;

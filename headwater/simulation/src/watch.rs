@@ -66,6 +66,11 @@ impl Watch {
         broken.unwrap_or_else(|found| vec![Finding::new(Promise::Format, at, found)])
     }
 
+    /// Forgets an object that was deleted: one that is made there later begins anew.
+    pub(crate) fn deleted(&mut self, at: &str) {
+        self.views.remove(at);
+    }
+
     /// Takes in a view.
     fn view(&mut self, at: &str, view: &View<Value>) -> Vec<Finding> {
         let before = self.views.insert(at.to_owned(), view.applied.clone()).unwrap_or_default();

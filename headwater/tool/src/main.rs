@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headwater_tool::{
-    EXIT_CODES, audit, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail, unpark, up,
+    EXIT_CODES, audit, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail, unpark,
+    up,
 };
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
