@@ -89,7 +89,7 @@ impl Evidence {
         after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
     ) -> Result<(), StoreError> {
         let reader = Reader::new(ports);
-        let serving = generations(ports, P::NAME).await?.serving;
+        let serving = generations(&reader, P::NAME).await?.serving;
         let fed = self
             .histories
             .values()

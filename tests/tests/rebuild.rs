@@ -9,6 +9,7 @@ use headwater::{
     consume::generations,
     format::{key, view::View},
     port::{Got, Ports},
+    read::Reader,
 };
 use headwater_tests::{Answer, PATIENCE, assert_every_invariant, cluster, plan};
 use headwater_tool::{
@@ -61,6 +62,7 @@ async fn views(ports: &Ports, projection: &str, generation: u32) -> BTreeMap<Str
 async fn a_rebuild_while_writes_go_on_ends_with_the_views_of_live_projection() {
     let cluster = cluster(2).await;
     let ports = cluster.clients().await.expect("clients").ports(STORE, STREAM);
+    let reader = Reader::new(&ports);
     let http = Client::new();
     let opened = json!({"id": "watched", "overdraft_limit": 0});
     let opened = http.post(format!("{}/accounts", cluster.urls("accounts")[0])).json(&opened);
@@ -105,10 +107,10 @@ async fn a_rebuild_while_writes_go_on_ends_with_the_views_of_live_projection() {
 
     // What live projection and the rebuilds have made, and what is made of the same history at rest.
     for projection in ["balance", "credit-limit"] {
-        let before = generations(&ports, projection).await.expect("a pointer");
+        let before = generations(&reader, projection).await.expect("a pointer");
         let live = views(&ports, projection, before.serving).await;
         rebuilt(&cluster, projection, &["--keep"]).await;
-        let after = generations(&ports, projection).await.expect("a pointer");
+        let after = generations(&reader, projection).await.expect("a pointer");
         assert_eq!((after.serving, after.building), (before.serving + 1, None));
         assert_eq!(views(&ports, projection, after.serving).await, live);
         assert_eq!(views(&ports, projection, before.serving).await, live, "they were kept");

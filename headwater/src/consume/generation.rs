@@ -130,6 +130,12 @@ impl Generations {
 }
 
 /// The generations of a projection as they stand now.
-pub async fn generations(ports: &Ports, projection: &str) -> Result<Pointer, StoreError> {
-    Generations::new(projection, ports).now().await.map(|known| known.pointer)
+pub async fn generations(reader: &Reader, projection: &str) -> Result<Pointer, StoreError> {
+    let object = key::pointer(projection);
+    match reader.object(&object, None).await? {
+        Got::Found { body, .. } => {
+            Pointer::decode(&body).map_err(|error| StoreError::corrupt(&object, &error))
+        }
+        Got::Missing | Got::Unchanged => Ok(Pointer::default()),
+    }
 }

@@ -74,7 +74,7 @@ impl<P: Projection> Projector<P> {
 /// read is passed over with a warning.
 pub async fn parked(ports: &Ports, projection: &str) -> Result<Vec<ParkedStream>, StoreError> {
     let reader = Reader::new(ports);
-    let serving = generations(ports, projection).await?.serving;
+    let serving = generations(&reader, projection).await?.serving;
     let keys = reader.keys(&key::view_in(projection, serving, "")).await?;
     let views = keys.into_iter().map(|object| {
         let reader = &reader;

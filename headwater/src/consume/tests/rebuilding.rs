@@ -16,6 +16,7 @@ use crate::{
     id::{StreamId, Token, Version},
     memory::{Fault, Operation},
     port::{ETag, ObjectError},
+    read::Reader,
     schema::Schemas,
 };
 
@@ -23,7 +24,8 @@ type Histories = BTreeMap<StreamId, Vec<Arc<Commit>>>;
 
 /// The view `key` that serves.
 async fn serving(bench: &Bench, key: &str) -> View<Seen> {
-    let generation = generations(&bench.world.ports(), Seeing::NAME).await.expect("a pointer").serving;
+    let generation =
+        generations(&Reader::new(&bench.world.ports()), Seeing::NAME).await.expect("a pointer").serving;
     let object = key::view_in(Seeing::NAME, generation, key);
     let all = bench.world.objects.all(&object);
     let (_, body) = all.into_iter().find(|(at, _)| *at == object).expect("a view serves");
@@ -124,7 +126,7 @@ async fn the_new_views_are_the_ones_that_live_projection_made_and_the_old_are_go
     let old = [serving(&bench, "a").await, serving(&bench, "b").await];
     for generation in 1..4 {
         whole(&bench.projector(), Begin::Anew, &histories).await.expect("rebuilt");
-        let pointer = generations(&bench.ports, Seeing::NAME).await.expect("a pointer");
+        let pointer = generations(&Reader::new(&bench.ports), Seeing::NAME).await.expect("a pointer");
         assert_eq!(pointer, Pointer::new(generation, None));
         assert_whole(&bench, &histories).await;
         for (key, old) in ["a", "b"].into_iter().zip(&old) {
@@ -201,7 +203,7 @@ async fn a_rebuild_that_dies_anywhere_is_begun_again_or_gone_on_with_and_the_old
             assert_whole(&bench, &histories).await;
             whole(&bench.projector(), begin, &histories).await.expect("rebuilt");
             assert_whole(&bench, &histories).await;
-            let pointer = generations(&bench.ports, Seeing::NAME).await.expect("a pointer");
+            let pointer = generations(&Reader::new(&bench.ports), Seeing::NAME).await.expect("a pointer");
             assert_eq!(pointer.building, None);
             for (at, _) in bench.world.objects.all(key::VIEWS) {
                 assert_eq!(
@@ -258,7 +260,7 @@ async fn a_lost_answer_to_the_pointer_is_decided_by_what_stands() {
         bench.objects.faults().script(Operation::Put, [fault.clone()]);
         rebuild.switch().await.expect("switched");
         assert_whole(&bench, &histories).await;
-        let serving = generations(&bench.ports, Seeing::NAME).await.expect("a pointer").serving;
+        let serving = generations(&Reader::new(&bench.ports), Seeing::NAME).await.expect("a pointer").serving;
         assert_eq!(serving, rebuild.generation());
     }
 }
