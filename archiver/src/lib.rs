@@ -10,6 +10,7 @@
 //!  segment     and the rest is encoded, a row per event
 //!  chain     the segment becomes the next of its shard's chain, unless somebody was faster
 //!  replay    and is read again: every commit once, in version order per stream
+//!  rebuild   a projection's views are made of it anew
 //! ```
 //!
 //! The archive is right (H10) because of four rules, each kept in one place:
@@ -32,6 +33,7 @@ pub mod handler;
 mod known;
 pub mod place;
 pub mod quarantine;
+pub mod rebuild;
 pub mod relay;
 pub mod replay;
 pub mod segment;

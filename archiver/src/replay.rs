@@ -11,7 +11,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,17 @@ pub struct Replayed {
     pub shard: Arc<str>,
     /// The commit, and where it arrived.
     pub archived: Archived,
+}
+
+/// How much of an archive was read.
+#[derive(Debug, Clone, Default)]
+pub struct Read(Arc<AtomicU64>);
+
+impl Read {
+    /// Segments, also those that were read ahead.
+    pub fn segments(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// How much there is.
@@ -121,12 +135,36 @@ impl Replay {
         Chain::new(archive, entropy, &self.stream, shard, self.patience)
     }
 
+    /// The number of segments from the asked day on: by their keys, which costs a listing per thousand.
+    pub async fn segments(&self) -> Result<u64, ChainError> {
+        let (prefix, mut segments, mut after) = (stream_prefix(&self.stream), 0, None::<String>);
+        loop {
+            let listed = self.chain("").list_prefix(&prefix, after.as_deref()).await?;
+            let Some(last) = listed.last() else { return Ok(segments) };
+            after = Some(last.clone());
+            let place = |key: &String| Place::parse(key.get(..key.find("dt=")?)?, key);
+            let wanted = |place: &Place| self.wanted.from.is_none_or(|from| place.date >= from);
+            segments += listed.iter().filter_map(place).filter(wanted).count() as u64;
+        }
+    }
+
     /// Every wanted commit once, in version order per stream. The first error ends it.
     pub fn commits(&self) -> impl Stream<Item = Result<Replayed, ChainError>> + Send + use<> {
-        let wanted = Arc::clone(&self.wanted);
+        self.followed().0
+    }
+
+    /// As [`Self::commits`], and how much of the archive was read for them so far.
+    pub fn followed(&self) -> (impl Stream<Item = Result<Replayed, ChainError>> + Send + use<>, Read) {
+        let progress = Read::default();
+        let (wanted, followed) = (Arc::clone(&self.wanted), progress.clone());
         let read = move |begin: &Begin| {
             let (shard, wanted): (Arc<str>, _) = (begin.chain.shard().into(), Arc::clone(&wanted));
-            let decode = move |segment: &Segment| wanted.commits(segment);
+            let progress = progress.clone();
+            let decode = move |segment: &Segment| {
+                let commits = wanted.commits(segment);
+                progress.0.fetch_add(1, Ordering::Relaxed);
+                commits
+            };
             let commits = segments(begin, decode).map_ok(move |commits| {
                 let shard = Arc::clone(&shard);
                 let replayed = move |archived| Ok(Replayed { shard: Arc::clone(&shard), archived });
@@ -134,7 +172,7 @@ impl Replay {
             });
             commits.try_flatten().boxed()
         };
-        self.clone().shard_by_shard(read)
+        (self.clone().shard_by_shard(read), followed)
     }
 
     /// Counts what is wanted: by the footers alone where all of it is.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     aggregate::Aggregate,
     claim::Claim,
-    consume::{ApplyError, Envelope, Projection},
+    consume::{ApplyError, Envelope, Projection, generations},
     error::StoreError,
     format::{claim::StoredClaim, commit::Commit, key, record::Record, view::View},
     id::{StreamId, Version},
@@ -89,13 +89,14 @@ impl Evidence {
         after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
     ) -> Result<(), StoreError> {
         let reader = Reader::new(ports);
+        let serving = generations(&reader, P::NAME).await?.serving;
         let fed = self
             .histories
             .values()
             .filter_map(|history| Some((projection.key(&history.head.stream)?, history)));
         let views = stream::iter(fed)
             .map(|(view, history)| {
-                view_state(&reader, projection, &after, key::view(P::NAME, &view), history)
+                view_state(&reader, projection, &after, key::view_in(P::NAME, serving, &view), history)
             })
             .buffer_unordered(AT_A_TIME);
         let views: Vec<ViewState> = views.try_collect().await?;

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
 use headwater::{
     StoreError, StreamId, Version,
-    consume::{ApplyError, Projection},
+    consume::{ApplyError, Projection, generations},
     evidence,
     format::{FormatError, key, view::View},
     invariants::{History, Invariant},
@@ -19,6 +19,9 @@ use serde_json::Value;
 
 use super::{Finding, What};
 use crate::relay::deliver::standing;
+
+/// No generation: which one serves was not asked yet.
+const UNASKED: u32 = u32::MAX;
 
 /// A check of every stream, beside those that the audit makes itself. Streams come in no certain order, some at a time.
 ///
@@ -56,11 +59,14 @@ pub trait Check: Send + Sync {
     }
 }
 
-/// H11: the views of a projection that keeps one for each stream, against the fold of the stream.
+/// H11: the views of a projection that keeps one for each stream, against the fold of the stream: those that serve. Where one
+/// is found wrong, another generation may have taken its place meanwhile, and is looked at instead.
 #[derive(Debug)]
 pub struct Views<P, F> {
     projection: P,
     after: F,
+    /// The generation that served when it was last asked for.
+    serving: AtomicU32,
     seen: AtomicU64,
     parked: AtomicU64,
 }
@@ -72,25 +78,27 @@ where
 {
     /// The views of `projection`; `after` is what it does after each commit, as deriving events.
     pub fn new(projection: P, after: F) -> Self {
-        Self { projection, after, seen: AtomicU64::new(0), parked: AtomicU64::new(0) }
+        let (seen, parked) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { projection, after, serving: AtomicU32::new(UNASKED), seen, parked }
     }
-}
 
-#[async_trait]
-impl<P, F> Check for Views<P, F>
-where
-    P: Projection,
-    F: Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError> + Send + Sync,
-{
-    async fn stream(
+    /// The generation that serves, as it is now.
+    async fn ask(&self, reader: &Reader) -> Result<u32, StoreError> {
+        let serving = generations(reader, P::NAME).await?.serving;
+        self.serving.store(serving, Ordering::Relaxed);
+        Ok(serving)
+    }
+
+    /// Looks at the view that a stream feeds in one generation.
+    async fn look(
         &self,
         reader: &Reader,
         history: &History,
         old: bool,
+        (generation, key): (u32, &str),
     ) -> Result<Vec<Finding>, StoreError> {
         let stream = &history.head.stream;
-        let Some(key) = self.projection.key(stream) else { return Ok(Vec::new()) };
-        let key = key::view(P::NAME, &key);
+        let key = key::view_in(P::NAME, generation, key);
         let wrong = |found: String| vec![Finding::promise(Invariant::H11, &key, found)];
         let newest = history.head.version;
         let Got::Found { body, .. } = reader.object(&key, None).await? else {
@@ -127,6 +135,33 @@ where
             findings.extend(wrong(format!("{stream} is applied through {applied}, and is at {newest}")));
         }
         Ok(findings)
+    }
+}
+
+#[async_trait]
+impl<P, F> Check for Views<P, F>
+where
+    P: Projection,
+    F: Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError> + Send + Sync,
+{
+    async fn stream(
+        &self,
+        reader: &Reader,
+        history: &History,
+        old: bool,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let Some(key) = self.projection.key(&history.head.stream) else { return Ok(Vec::new()) };
+        let mut generation = match self.serving.load(Ordering::Relaxed) {
+            UNASKED => self.ask(reader).await?,
+            serving => serving,
+        };
+        loop {
+            let findings = self.look(reader, history, old, (generation, &key)).await?;
+            if findings.is_empty() || self.ask(reader).await? == generation {
+                return Ok(findings);
+            }
+            generation = self.serving.load(Ordering::Relaxed);
+        }
     }
 
     fn counts(&self) -> BTreeMap<String, u64> {

@@ -332,6 +332,20 @@ async fn a_view_that_is_set_back_or_changed_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_views_that_serve_are_looked_at_and_those_before_them_are_not() {
+    let lab = Lab::whole().await;
+    for (key, body) in lab.world.objects.all("views/counts/") {
+        lab.world.objects.insert(&key.replace("counts/", "counts@3/"), body);
+        lab.world.objects.insert(&key, "what nobody feeds any more");
+    }
+    lab.world.objects.insert("projections/counts", r#"{"format":1,"serving":3,"building":null}"#);
+    assert_eq!(lab.found().await.1, []);
+    assert!(lab.world.objects.remove("views/counts@3/5"));
+    let (_, findings) = lab.found().await;
+    assert_eq!(of(&findings, H11), [("views/counts@3/5", "note/5 is at 6, and no view stands")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_s3_does_not_hold_is_named() {
     let lab = Lab::whole().await;
     let mut commit = (*lab.head("note/1").commits[2]).clone();

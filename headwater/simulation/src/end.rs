@@ -12,7 +12,7 @@ use headwater::{
     ExecuteError, OnConflict, Options, StoreError, StreamId, Version,
     consume::{Projection, Projector, Unparked, parked},
     evidence::Evidence,
-    format::{commit::Commit, key, record::Record, view::View},
+    format::{commit::Commit, key, pointer::Pointer, record::Record, view::View},
     invariants::{History, Invariant, ViewState},
     memory::SeededEntropy,
 };
@@ -152,10 +152,9 @@ pub(crate) async fn check(world: &Arc<World>, desk: &Desk) {
         {
             world.find([Finding::new(Promise::Linearizable, stream, found)]);
         }
-        let promised = evidence
-            .views
-            .iter()
-            .find(|view| view.stream == *stream && view.view == key::view(Milestones::NAME, stream.id()));
+        let promised = evidence.views.iter().find(|view| {
+            view.stream == *stream && key::view_generation(Milestones::NAME, &view.view).is_some()
+        });
         let promised = promised.and_then(|view| serde_json::from_value::<Progress>(view.state.clone()).ok());
         let (promised, arrived) =
             (promised.map_or(0, |progress| progress.told), world.watch().told(&milestones(stream)));
@@ -214,7 +213,7 @@ fn views(world: &World, stream: &StreamId, history: &History) -> Result<Vec<View
         (Milestones::NAME, stream.id(), json(serde_json::to_value(progress))?),
         (Board::NAME, BOARD, newest),
     ] {
-        let at = key::view(projection, view);
+        let at = key::view_in(projection, serving(world, projection)?, view);
         let stands = world.store.all(&at).into_iter().find(|(key, _)| *key == at);
         let (applied, state) = match stands {
             Some((_, body)) => {
@@ -231,6 +230,12 @@ fn views(world: &World, stream: &StreamId, history: &History) -> Result<Vec<View
         views.push(ViewState { view: at, stream: stream.clone(), applied, state, expected });
     }
     Ok(views)
+}
+
+/// The generation of a projection's views that serves.
+fn serving(world: &World, projection: &str) -> Result<u32, String> {
+    let Some((_, body)) = world.store.all(&key::pointer(projection)).into_iter().next() else { return Ok(0) };
+    Pointer::decode(&body).map(|pointer| pointer.serving).map_err(|error| error.to_string())
 }
 
 /// What is no commit is in quarantine, and nothing else is.

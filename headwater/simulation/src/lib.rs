@@ -8,6 +8,7 @@
 //!  mapping    the event source mapping, which hands batches to projections, to a process and to the archiver
 //!  moves      that process, and whether each of its commands took effect once
 //!  relay      the relay's schedule
+//!  rebuilds   people who make a projection's views anew meanwhile
 //!  run        all of them together, from the first call until everything is at rest
 //!
 //!  observed   every effect becomes a line of the trace, and is shown to
@@ -37,6 +38,7 @@ mod moves;
 pub mod next;
 mod observed;
 mod process;
+mod rebuilds;
 mod relay;
 mod report;
 mod run;

@@ -92,6 +92,9 @@ impl Objects for ObservedObjects {
     async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
         let deleted = self.inner.delete(key, only).await;
         self.line("DELETE", key, &deleted, |()| "done".to_owned());
+        if deleted.is_ok() {
+            self.world.watch().deleted(key);
+        }
         deleted
     }
 

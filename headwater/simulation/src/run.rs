@@ -25,6 +25,7 @@ use crate::{
     end,
     mapping::{Function, Mapping, STREAM},
     process::Process,
+    rebuilds::rebuilds,
     relay,
     report::{Finding, Promise, Report},
     weather::Weather,
@@ -105,6 +106,8 @@ fn trouble(world: &Arc<World>, desk: &Arc<Desk>) -> Vec<JoinHandle<()>> {
         tokio::spawn(repair(Arc::clone(world))),
         tokio::spawn(rollout(Arc::clone(world))),
         tokio::spawn(replays(Arc::clone(world))),
+        tokio::spawn(rebuilds(Arc::clone(world))),
+        tokio::spawn(rebuilds(Arc::clone(world))),
     ];
     if let Some(every) = weather.deaths {
         tasks.push(tokio::spawn(deaths(Arc::clone(world), Arc::clone(desk), every)));

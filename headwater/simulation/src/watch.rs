@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use headwater::{
     Schemas, StreamId, Version,
-    format::{head::Head, key, page::Page, record::Record, view::View, watermark::Watermark},
+    format::{
+        head::Head, key, page::Page, pointer::Pointer, record::Record, view::View, watermark::Watermark,
+    },
     invariants::{self, History, Invariant, Published, Violation},
 };
 use jiff::Timestamp;
@@ -26,6 +28,8 @@ pub(crate) struct Watch {
     pages: BTreeMap<String, Page>,
     /// How far each view has applied its streams.
     views: BTreeMap<String, BTreeMap<StreamId, Version>>,
+    /// Which generations of views serve and are built.
+    pointers: BTreeMap<String, Pointer>,
     /// Commits of derived streams as they first arrived.
     derived: BTreeMap<StreamId, Published>,
     /// The name that each ledger has, if it has one.
@@ -60,10 +64,20 @@ impl Watch {
             })
         } else if at.starts_with(key::VIEWS) {
             View::<Value>::decode(body).map_err(|error| error.to_string()).map(|view| self.view(at, &view))
+        } else if at.starts_with(key::POINTERS) {
+            Pointer::decode(body).map_err(|error| error.to_string()).map(|after| {
+                let before = self.pointers.insert(at.to_owned(), after).unwrap_or_default();
+                invariants::built_then_serving(at, before, after).into_iter().map(Finding::from).collect()
+            })
         } else {
             Ok(Vec::new())
         };
         broken.unwrap_or_else(|found| vec![Finding::new(Promise::Format, at, found)])
+    }
+
+    /// Forgets an object that was deleted: one that is made there later begins anew.
+    pub(crate) fn deleted(&mut self, at: &str) {
+        self.views.remove(at);
     }
 
     /// Takes in a view.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 const SEEDS: u64 = 500;
 
 /// Faults of which each must have struck in the seeds of a build, or they prove less than they seem to.
-const STRUCK: [&str; 17] = [
+const STRUCK: [&str; 18] = [
     "answer lost",
     "batches again",
     "batches discarded",
@@ -23,6 +23,7 @@ const STRUCK: [&str; 17] = [
     "in flight",
     "is lost",
     "newer schemas refused",
+    "rebuilds",
     "relayed",
     "reshards",
     "throttled",

@@ -56,7 +56,7 @@ pub(super) fn decode<P: Projection>(projection: &P, arrivals: &[Arrival]) -> BTr
 
 /// The view that a stream feeds. A key that no object can stand under is the projection's fault: one stream's trouble must
 /// not stop the shard, and a mended projection heals the view.
-fn view_key<P: Projection>(projection: &P, stream: &StreamId) -> Option<String> {
+pub(super) fn view_key<P: Projection>(projection: &P, stream: &StreamId) -> Option<String> {
     let Ok(key) = catch_unwind(AssertUnwindSafe(|| projection.key(stream))) else {
         error!(projection = P::NAME, %stream, "passed over a stream: its view key panics");
         return None;

@@ -15,11 +15,14 @@
 //! what it wants to be told of later.
 //!
 //! `query` answers from the view, and folds what is missing in the request for whoever brings the token of their write.
+//!
+//! `rebuild` makes all views anew beside those that serve: `generation` says which are written, and which are asked.
 
 mod batch;
 mod decode;
 mod fold;
 mod forward;
+mod generation;
 mod heal;
 mod park;
 mod process;
@@ -27,6 +30,7 @@ mod project;
 mod projection;
 mod query;
 mod react;
+mod rebuild;
 pub mod rule;
 #[cfg(test)]
 mod tests;
@@ -35,11 +39,13 @@ mod timer;
 pub(crate) use self::decode::Types;
 pub use self::{
     forward::{Derived, Forward},
+    generation::generations,
     park::{ParkedStream, Unparked, parked},
     process::{Cause, Due, Process, ReactError},
     project::Projector,
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
     react::Reactor,
+    rebuild::{Begin, Rebuild, RebuildError},
     timer::Ticked,
 };

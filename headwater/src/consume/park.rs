@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
+    generation::generations,
     project::{Projector, Work},
     projection::Projection,
 };
@@ -17,6 +18,7 @@ use crate::{
     error::StoreError,
     format::{
         key,
+        pointer::Pointer,
         view::{Parked, View},
     },
     id::{StreamId, Version, check_segment},
@@ -51,11 +53,15 @@ pub enum Unparked {
 }
 
 impl<P: Projection> Projector<P> {
-    /// Takes the mark off a stream in the view `key`, and heals it from its head.
+    /// Takes the mark off a stream in the view `key`, and heals it from its head; tells of the view that serves.
     pub async fn unpark(&self, key: &str, stream: &StreamId) -> Result<Unparked, StoreError> {
         check_segment("view key", key, limits::VIEW_KEY_BYTES)?;
+        let Pointer { serving, building, .. } = self.generations.now().await?.pointer;
+        if let Some(building) = building {
+            self.write(building, key, &mut Work::Unpark { stream, marked: false }).await?;
+        }
         let mut work = Work::Unpark { stream, marked: false };
-        let view = self.write(key, &mut work).await?;
+        let view = self.write(serving, key, &mut work).await?;
         Ok(match (view.parked.get(stream), work) {
             (Some(parked), _) => Unparked::ParkedAgain(parked.clone()),
             (None, Work::Unpark { marked: true, .. }) => Unparked::Healed(view.applied(stream)),
@@ -64,11 +70,12 @@ impl<P: Projection> Projector<P> {
     }
 }
 
-/// The parked streams of all views of a projection, in the order of the views' keys. Reads every view. One that cannot be
+/// The parked streams of all views of a projection that serve, in the order of the views' keys. Reads every view. One that cannot be
 /// read is passed over with a warning.
 pub async fn parked(ports: &Ports, projection: &str) -> Result<Vec<ParkedStream>, StoreError> {
     let reader = Reader::new(ports);
-    let keys = reader.keys(&key::view(projection, "")).await?;
+    let serving = generations(&reader, projection).await?.serving;
+    let keys = reader.keys(&key::view_in(projection, serving, "")).await?;
     let views = keys.into_iter().map(|object| {
         let reader = &reader;
         async move {
@@ -76,7 +83,7 @@ pub async fn parked(ports: &Ports, projection: &str) -> Result<Vec<ParkedStream>
                 Got::Found { body, .. } => View::<Value>::decode(&body),
                 Got::Missing | Got::Unchanged => Ok(View::new(Value::Null)),
             };
-            let key = key::view_key(projection, &object);
+            let key = key::view_key(projection, serving, &object);
             Ok::<_, StoreError>((object, key, view))
         }
     });

@@ -1,6 +1,6 @@
 //! Projecting: a batch of records becomes views, each read once and written once.
 //!
-//! For every view that the batch feeds, several at a time:
+//! For every view that the batch feeds, several at a time, and in every generation that takes commits in (see `generation`):
 //!
 //! 1. read the view, and with it the versions that it reflects;
 //! 2. plan by the version rule, heal the gaps from the heads, fold in memory;
@@ -25,13 +25,14 @@ use super::{
     decode::{Feed, Types, decode},
     fold::{Base, Folded, Rules, fold},
     forward::{self, Forward},
+    generation::{Generations, Known},
     heal::Heads,
     projection::Projection,
     rule::{Planned, StreamCommit, plan},
 };
 use crate::{
     error::StoreError,
-    format::{key, view::View},
+    format::{key, pointer::Pointer, view::View},
     id::{StreamId, Version},
     port::{Arrival, Clock, Entropy, Got, Log, ObjectError, Objects, Ports, Precondition, Sequence, backoff},
     read::Reader,
@@ -51,6 +52,7 @@ pub struct Projector<P: Projection> {
     pub(super) rules: Rules<P>,
     pub(super) reader: Reader,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) generations: Generations,
     pub(super) objects: Arc<dyn Objects>,
     pub(super) entropy: Arc<dyn Entropy>,
     forward: Option<Arc<dyn Log>>,
@@ -60,6 +62,8 @@ pub struct Projector<P: Projection> {
 pub(super) enum Work<'a> {
     /// Take these commits in.
     Take(&'a [StreamCommit]),
+    /// Take in all that the heads of these streams have.
+    Heal(&'a [StreamId]),
     /// Take the mark off this stream and go on with it; tells whether there was one.
     Unpark { stream: &'a StreamId, marked: bool },
 }
@@ -69,6 +73,14 @@ impl Work<'_> {
     pub(super) fn plan<S>(&mut self, view: &mut View<S>) -> Option<Vec<Planned>> {
         match self {
             Self::Take(commits) => Some(plan(view, commits)),
+            Self::Heal(streams) => {
+                let free = streams.iter().filter(|stream| !view.parked.contains_key(stream));
+                let heal = |stream: &StreamId| {
+                    let after = view.applied(stream);
+                    Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }
+                };
+                Some(free.map(heal).collect())
+            }
             Self::Unpark { stream, marked } => {
                 // In a later round the mark may be off already, by a write whose answer was lost.
                 *marked |= view.parked.remove(*stream).is_some();
@@ -106,6 +118,7 @@ impl<P: Projection> Projector<P> {
             rules: Rules { projection, types: Types::of::<P::Event>(), derive: None },
             reader: Reader::new(ports),
             clock: Arc::clone(&ports.clock),
+            generations: Generations::new(P::NAME, ports),
             objects: Arc::clone(&ports.objects),
             entropy: Arc::clone(&ports.entropy),
             forward: None,
@@ -132,28 +145,47 @@ impl<P: Projection> Projector<P> {
     /// of the records that feed a view which was not written; all later records of that shard should come again too.
     pub async fn project(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
         let feeds = decode(&self.rules.projection, arrivals);
-        let views = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
-        lowest(stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await)
-    }
-
-    /// Takes in what a batch has for one view; answers with what must come again.
-    async fn feed(&self, key: String, feed: Feed) -> BTreeMap<String, Sequence> {
-        match self.write(&key, &mut Work::Take(&feed.commits)).await {
-            Ok(_) => BTreeMap::new(),
-            Err(cause @ StoreError::Corrupt { .. }) => {
-                error!(projection = P::NAME, key, %cause, "passed over a view");
-                BTreeMap::new()
+        if feeds.is_empty() {
+            return BTreeMap::new();
+        }
+        lowest(match self.generations.now().await {
+            Ok(Known { pointer, .. }) => {
+                let views = feeds.into_iter().map(|(key, feed)| self.feed(pointer, key, feed));
+                stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await
             }
             Err(cause) => {
-                warn!(projection = P::NAME, key, %cause, "the batch must come again");
-                feed.lowest
+                warn!(projection = P::NAME, %cause, "the batch must come again: which views it feeds is unknown");
+                feeds.into_values().map(|feed| feed.lowest).collect()
             }
-        }
+        })
     }
 
-    /// Reads, folds and writes one view, until it stands. Answers with the view as it is then.
-    pub(super) async fn write(&self, key: &str, work: &mut Work<'_>) -> Result<View<P::View>, StoreError> {
-        let object = key::view(P::NAME, key);
+    /// Takes in what a batch has for one view, in every generation; answers with what must come again.
+    async fn feed(&self, pointer: Pointer, key: String, feed: Feed) -> BTreeMap<String, Sequence> {
+        let mut failed = false;
+        for generation in pointer.written() {
+            match self.write(generation, &key, &mut Work::Take(&feed.commits)).await {
+                Ok(_) => {}
+                Err(cause @ StoreError::Corrupt { .. }) => {
+                    error!(projection = P::NAME, generation, key, %cause, "passed over a view");
+                }
+                Err(cause) => {
+                    warn!(projection = P::NAME, generation, key, %cause, "the batch must come again");
+                    failed = true;
+                }
+            }
+        }
+        if failed { feed.lowest } else { BTreeMap::new() }
+    }
+
+    /// Reads, folds and writes one view of a generation, until it stands. Answers with the view as it is then.
+    pub(super) async fn write(
+        &self,
+        generation: u32,
+        key: &str,
+        work: &mut Work<'_>,
+    ) -> Result<View<P::View>, StoreError> {
+        let object = key::view_in(P::NAME, generation, key);
         let mut heads = Heads::default();
         let mut pauses = backoff(&*self.entropy, Duration::from_millis(5), Duration::from_millis(500));
         let mut reason = String::new();
@@ -162,7 +194,7 @@ impl<P: Projection> Projector<P> {
             let Some(planned) = work.plan(&mut view) else { return Ok(view) };
             let steps = heads.heal(&self.reader, planned).await?;
             let Folded { changed, derived } = fold(&self.rules, &mut view, base, &steps, self.clock.now())?;
-            if !changed && matches!(work, Work::Take(_)) {
+            if !changed && !matches!(work, Work::Unpark { .. }) {
                 return Ok(view);
             }
             if let Some(log) = &self.forward {

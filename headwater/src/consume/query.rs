@@ -1,12 +1,18 @@
 //! Querying: a view as it stands, or at least as new as the asker's own write (H7).
 //!
-//! 1. Read the view: one GET.
+//! 1. Read the view: one GET. Which generation serves is asked every few seconds.
 //! 2. Without a token that is the answer; somebody else's newest write may be missing for a moment.
 //! 3. A token names a stream and a version. A view that is behind it folds the stream's missing commits in the request, in
 //!    memory, and writes nothing: that is the consumers' part.
 //! 4. The answer is never older than the token. Where it cannot be that new, because the stream is parked, it is an error.
 
-use super::{fold::fold, heal::Heads, project::Projector, projection::Projection, rule::Planned};
+use super::{
+    fold::{Base, fold},
+    heal::Heads,
+    project::Projector,
+    projection::Projection,
+    rule::Planned,
+};
 use crate::{
     error::StoreError,
     format::{
@@ -15,6 +21,7 @@ use crate::{
     },
     id::{StreamId, Token, check_segment},
     limits,
+    port::Precondition,
 };
 
 /// Why a query was not answered.
@@ -44,7 +51,7 @@ impl<P: Projection> Projector<P> {
         {
             return Err(invalid(format!("is of {}, which does not feed this view", token.stream)));
         }
-        let (mut view, base, _) = self.read(&key::view(P::NAME, key)).await?;
+        let (mut view, base) = self.serving(key).await?;
         let Some(Token { stream, version }) = token else { return Ok(view) };
         if view.applied(stream) < *version && !view.parked.contains_key(stream) {
             let after = view.applied(stream);
@@ -61,6 +68,23 @@ impl<P: Projection> Projector<P> {
                 Err(QueryError::Parked { stream: stream.clone(), parked: parked.clone() })
             }
             _ => Ok(view),
+        }
+    }
+
+    /// Reads the view that serves. By an older pointer the view of an older generation is read, which stands for long enough;
+    /// only where that took long, or nothing stands, it is looked at again.
+    async fn serving(&self, key: &str) -> Result<(View<P::View>, Base<P::View>), StoreError> {
+        let mut known = self.generations.lately().await?;
+        loop {
+            let serving = known.pointer.serving;
+            let (view, base, only) = self.read(&key::view_in(P::NAME, serving, key)).await?;
+            if known.is_fresh() && only != Precondition::Absent {
+                return Ok((view, base));
+            }
+            known = self.generations.now().await?;
+            if known.pointer.serving == serving {
+                return Ok((view, base));
+            }
         }
     }
 }

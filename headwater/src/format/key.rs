@@ -19,6 +19,8 @@ pub const CLAIMS: &str = "claims/";
 pub const VIEWS: &str = "views/";
 /// The prefix of all timers.
 pub const TIMERS: &str = "timers/";
+/// The prefix of all pointers.
+pub const POINTERS: &str = "projections/";
 /// The relay's watermark.
 pub const WATERMARK: &str = "relay/watermark";
 
@@ -44,15 +46,48 @@ pub fn claim(claim: &Claim) -> String {
     format!("{CLAIMS}{}/{}", encode_segment(claim.set()), encode_segment(claim.value()))
 }
 
-/// `views/{projection}/{key}`.
+/// `views/{projection}/{key}`: a view of generation 0.
 pub fn view(projection: &str, key: &str) -> String {
-    format!("{VIEWS}{}/{}", encode_segment(projection), encode_segment(key))
+    view_in(projection, 0, key)
 }
 
-/// The view key that stands at an S3 key of `projection`; `None` where the key is no view's, or encoded in another way.
-pub fn view_key(projection: &str, key: &str) -> Option<String> {
+/// `views/{projection}@{generation}/{key}`, but for generation 0, which stands as [`view()`] says. No encoded name holds an `@`.
+pub fn view_in(projection: &str, generation: u32, key: &str) -> String {
+    let (projection, key) = (encode_segment(projection), encode_segment(key));
+    match generation {
+        0 => format!("{VIEWS}{projection}/{key}"),
+        _ => format!("{VIEWS}{projection}@{generation}/{key}"),
+    }
+}
+
+/// The view key that stands at an S3 key of this generation of `projection`; `None` where the key is no view's, or encoded in
+/// another way.
+pub fn view_key(projection: &str, generation: u32, key: &str) -> Option<String> {
+    let rest = key.strip_prefix(&view_in(projection, generation, ""))?;
+    decode_segment(rest).filter(|decoded| view_in(projection, generation, decoded) == key)
+}
+
+/// The generation of a view of `projection`, by its S3 key.
+pub fn view_generation(projection: &str, key: &str) -> Option<u32> {
     let rest = key.strip_prefix(VIEWS)?.strip_prefix(&encode_segment(projection))?;
-    decode_segment(rest.strip_prefix('/')?).filter(|decoded| view(projection, decoded) == key)
+    let (generation, _) = rest.split_once('/')?;
+    let generation = if generation.is_empty() { 0 } else { generation.strip_prefix('@')?.parse().ok()? };
+    key.starts_with(&view_in(projection, generation, "")).then_some(generation)
+}
+
+/// The prefixes that the views of `projection` stand under: of generation 0, and of all others.
+pub fn view_prefixes(projection: &str) -> [String; 2] {
+    [view(projection, ""), format!("{VIEWS}{}@", encode_segment(projection))]
+}
+
+/// `projections/{projection}`.
+pub fn pointer(projection: &str) -> String {
+    format!("{POINTERS}{}", encode_segment(projection))
+}
+
+/// The projection whose views stand under a segment of [`VIEWS`], as `balance` or `balance@3`.
+pub fn projection_of(segment: &str) -> Option<String> {
+    decode_segment(segment.split_once('@').map_or(segment, |(projection, _)| projection))
 }
 
 /// The prefix of everything in quarantine from the Kinesis stream `stream`.
@@ -96,16 +131,37 @@ mod tests {
         assert_eq!(page(&stream, Version::new(12)), "pages/account/a%20b%2F%C3%BC/00000000000000000012");
         assert_eq!(claim(&Claim::new("username", "ann/ü")), "claims/username/ann%2F%C3%BC");
         assert_eq!(view("balance", "a/1"), "views/balance/a%2F1");
-        assert_eq!(view_key("balance", "views/balance/a%2F1").as_deref(), Some("a/1"));
+        assert_eq!(view_key("balance", 0, "views/balance/a%2F1").as_deref(), Some("a/1"));
+        assert_eq!(view_in("balance", 12, "a/1"), "views/balance@12/a%2F1");
+        assert_eq!(view_key("balance", 12, "views/balance@12/a%2F1").as_deref(), Some("a/1"));
+        assert_eq!(view_key("balance", 1, "views/balance@12/a%2F1"), None);
+        assert_eq!(pointer("a/b"), "projections/a%2Fb");
         assert_eq!(stream_of_head("views/balance/1"), None);
         for other in ["heads/account/a%20b%2f%c3%bc", "heads/account/%34%32", "heads/account/a b"] {
             assert_eq!(stream_of_head(other), None, "{other} is another key of the same name");
         }
-        assert_eq!(view_key("balance", "views/balance/a%2f1"), None);
+        assert_eq!(view_key("balance", 0, "views/balance/a%2f1"), None);
         let due = Timestamp::from_millisecond(1_767_225_600_123).expect("a time");
         let timer = Timer::new(stream, Version::new(3), "expire", due, Meta::new());
         let at = super::timer("transfers", &timer);
         assert_eq!(at, "timers/transfers/001767225600123/account%2Fa%20b%2F%C3%BC/3/expire");
         assert_eq!((timer_due("transfers", &at), timer_due("transfer", &at)), (Some(due), None));
+    }
+
+    #[test]
+    fn a_generation_is_told_by_the_key() {
+        for (projection, generation) in [("balance", 0), ("balance", 7), ("balance@7", 0), ("balance@7", 7)] {
+            let object = view_in(projection, generation, "a");
+            for other in ["balance", "balance@7"] {
+                let told = (other == projection).then_some(generation);
+                assert_eq!(view_generation(other, &object), told, "{object}");
+            }
+            assert!(view_prefixes(projection).iter().any(|prefix| object.starts_with(prefix)));
+            let segment = object.split('/').nth(1).expect("a segment");
+            assert_eq!(projection_of(segment).as_deref(), Some(projection));
+        }
+        for key in ["views/balance@0/a", "views/balance@07/a", "views/balance@x/a", "views/balance2/a"] {
+            assert_eq!(view_generation("balance", key), None, "{key}");
+        }
     }
 }

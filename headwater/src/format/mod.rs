@@ -1,5 +1,5 @@
-//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`record`], [`timer`],
-//! [`view`], [`watermark`]; and the [`key`]s they stand under.
+//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`pointer`], [`record`],
+//! [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
 //! file has a golden text that a change must not break, and a property test that what is written is read back.
@@ -9,6 +9,7 @@ pub mod commit;
 pub mod head;
 pub mod key;
 pub mod page;
+pub mod pointer;
 pub mod record;
 pub mod timer;
 pub mod view;

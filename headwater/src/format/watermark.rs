@@ -47,7 +47,7 @@ impl Watermark {
     pub fn moved(&self, through: Timestamp, stored: Timestamp, now: Timestamp) -> Self {
         let stands = Stood { through: self.through, since: stored };
         let next = self.next.unwrap_or(stands);
-        let (hour_ago, next) = if now.duration_since(next.since) >= HOUR {
+        let (hour_ago, next) = if now.duration_since(next.since) > HOUR {
             (Some(next.through), stands)
         } else {
             (self.hour_ago, next)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{History, Invariant, Violation};
 use crate::{
-    format::commit::Commit,
+    format::{commit::Commit, pointer::Pointer},
     id::{StreamId, Version},
 };
 
@@ -97,6 +97,15 @@ pub fn only_forward(
         )
     };
     before.iter().filter(fell).map(found).collect()
+}
+
+/// H11, as views are rebuilt: a generation that begins was never written before, and one that serves was the one being built.
+pub fn built_then_serving(projection: &str, before: Pointer, after: Pointer) -> Option<Violation> {
+    let newest = before.building.unwrap_or(before.serving);
+    let begins = after.serving == before.serving && after.building.is_some_and(|building| building > newest);
+    let serves = before.building == Some(after.serving) && after.building.is_none();
+    let found = || format!("{after:?} stands in the place of {before:?}");
+    (!begins && !serves).then(|| Violation::new(Invariant::H11, projection, found()))
 }
 
 /// H11: the state that stands is the one that each applied commit makes, once and in order; and nothing is missing.
@@ -192,6 +201,23 @@ pub(super) mod tests {
         assert_eq!(only_forward("v", &before, &applied(&[("1", 4), ("2", 8), ("3", 1)])), []);
         assert_eq!(only_forward("v", &before, &applied(&[("1", 3), ("2", 7)])).len(), 1);
         assert_eq!(only_forward("v", &before, &applied(&[("1", 4)]))[0].invariant, Invariant::H11);
+    }
+
+    #[test]
+    fn a_generation_serves_after_it_was_built() {
+        let pointer = |(serving, building)| Pointer::new(serving, building);
+        for (before, after, right) in [
+            ((0, None), (0, Some(1)), true),
+            ((0, Some(1)), (0, Some(2)), true),
+            ((0, Some(2)), (2, None), true),
+            ((0, Some(2)), (1, None), false),
+            ((0, Some(2)), (0, Some(1)), false),
+            ((0, Some(2)), (2, Some(3)), false),
+            ((2, None), (1, None), false),
+        ] {
+            let broken = built_then_serving("projections/x", pointer(before), pointer(after));
+            assert_eq!(broken.is_none(), right, "{before:?} {after:?}");
+        }
     }
 
     #[test]

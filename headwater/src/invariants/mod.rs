@@ -13,7 +13,7 @@
 //! | H8 | once | [`once`] |
 //! | H9 | unique | [`unique()`] |
 //! | H10 | archived once | [`archived_once`] |
-//! | H11 | applied once | [`applied_once`], [`only_forward`] |
+//! | H11 | applied once | [`applied_once`], [`only_forward`], [`built_then_serving`] |
 //!
 //! A predicate returns every violation that it finds, and none where the promise is kept.
 
@@ -26,7 +26,7 @@ use std::fmt;
 
 pub use self::{
     callers::{Answer, Observation, once, own_writes},
-    copies::{ViewState, all_or_nothing, applied_once, archived_once, only_forward},
+    copies::{ViewState, all_or_nothing, applied_once, archived_once, built_then_serving, only_forward},
     streams::{
         History, Published, delivered, facts_only, one_behind, one_history, only_grown, order, settled,
     },

@@ -52,6 +52,11 @@ pub enum Failure {
     /// The archive can't be read.
     #[error(transparent)]
     Archive(#[from] ChainError),
+    /// The archive can't be read, or the views not be written: the projection was not rebuilt.
+    #[error(
+        "not rebuilt: {0}; the old views serve as before, run it again (--resume goes on with what stands)"
+    )]
+    NotRebuilt(#[from] archiver::rebuild::Error),
     /// The projection refuses the stream still.
     #[error(
         "{stream} is parked again in {place}, at version {version}: {error}; mend the projection and build this tool with it"

@@ -4,7 +4,7 @@
 //!
 //! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
 //! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`],
-//!    [`audit`];
+//!    [`rebuild`], [`audit`];
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next.
 //!
@@ -22,6 +22,7 @@ pub mod import;
 mod output;
 pub mod parked;
 pub mod read;
+pub mod rebuild;
 pub mod replay;
 pub mod simulate;
 pub mod soak;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headwater_tool::{
-    EXIT_CODES, audit, demo, exit, import, log, parked, read, replay, simulate, soak, tail, unpark, up,
+    EXIT_CODES, audit, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail, unpark,
+    up,
 };
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
@@ -27,6 +28,7 @@ enum Command {
     Replay(replay::Args),
     Parked(parked::Args),
     Unpark(unpark::Args),
+    Rebuild(rebuild::Args),
     Audit(audit::Args),
 }
 
@@ -45,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args).await,
         Command::Parked(args) => parked::run(args).await,
         Command::Unpark(args) => unpark::run(args).await,
+        Command::Rebuild(args) => rebuild::run(args).await,
         Command::Audit(args) => audit::run(args).await,
     };
     exit(ended)

@@ -8,7 +8,6 @@ use headwater::{
     read::Reader,
 };
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use crate::{
@@ -73,7 +72,9 @@ async fn projections(reader: &Reader) -> Result<Vec<String>, Failure> {
             after = Some(first.key.clone());
             continue;
         };
-        found.extend(percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned));
+        let projection = key::projection_of(segment);
+        // Its generations stand beside one another.
+        found.extend(projection.filter(|projection| found.last() != Some(projection)));
         // `0` is the character after `/`: all keys below this segment are passed.
         after = Some(format!("{}{segment}0", key::VIEWS));
     }

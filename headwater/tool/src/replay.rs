@@ -1,12 +1,9 @@
 //! `headwater replay`: every event of the archive once, in version order per stream; shards side by side.
 
-use archiver::{
-    place::{Place, stream_prefix},
-    replay::{Replay, Replayed},
-};
+use archiver::replay::{Replay, Replayed};
 use clap::Args as Arguments;
 use futures::TryStreamExt;
-use headwater::{Version, port::Objects};
+use headwater::Version;
 use indicatif::{HumanCount, ProgressBar};
 use jiff::civil::Date;
 use tokio::time::Instant;
@@ -77,9 +74,6 @@ pub async fn show(
     bar: &ProgressBar,
 ) -> Result<Summary, Failure> {
     let stream = &connection.target.stream;
-    let segments = segments(&*connection.archive, stream, from).await?;
-    let mut summary = Summary { segments, ..Summary::default() };
-    bar.set_message(format!("events of {} segments", HumanCount(segments)));
     let mut replay = Replay::new(connection.archive.clone(), connection.ports.entropy.clone(), stream);
     if let Some(day) = from {
         replay = replay.from(day);
@@ -87,6 +81,9 @@ pub async fn show(
     if let Some(kind) = kind {
         replay = replay.kind(kind);
     }
+    let segments = replay.segments().await?;
+    let mut summary = Summary { segments, ..Summary::default() };
+    bar.set_message(format!("events of {} segments", HumanCount(segments)));
     let mut commits = std::pin::pin!(replay.commits());
     while let Some(Replayed { archived, .. }) = commits.try_next().await? {
         for line in event::lines(&archived.stream, &archived.commit, Version::new(1), true) {
@@ -100,17 +97,4 @@ pub async fn show(
     }
     output.flush()?;
     Ok(summary)
-}
-
-/// The number of segments from a day on: by their keys, which costs a listing per thousand.
-async fn segments(archive: &dyn Objects, stream: &str, from: Option<Date>) -> Result<u64, Failure> {
-    let (prefix, mut segments, mut after) = (stream_prefix(stream), 0, None::<String>);
-    loop {
-        let listed = archive.list(&prefix, after.as_deref()).await?;
-        let Some(last) = listed.last() else { return Ok(segments) };
-        after = Some(last.key.clone());
-        let place = |key: &str| Place::parse(key.get(..key.find("dt=")?)?, key);
-        let wanted = |place: &Place| from.is_none_or(|from| place.date >= from);
-        segments += listed.iter().filter_map(|object| place(&object.key)).filter(wanted).count() as u64;
-    }
 }

@@ -149,7 +149,7 @@ impl Aggregate for User {
 
 #[cfg(test)]
 mod tests {
-    use headwater::given::given;
+    use headwater::given::{given, golden};
 
     use super::*;
 
@@ -159,6 +159,18 @@ mod tests {
 
     fn registered(text: &str) -> UserEvent {
         UserEvent::Registered { username: name(text) }
+    }
+
+    #[test]
+    fn golden_events_of_every_schema_mean_what_they_meant() {
+        golden::<User>([
+            (include_str!("../tests/golden/user/Registered.1.json"), registered("Ann")),
+            (
+                include_str!("../tests/golden/user/Renamed.1.json"),
+                UserEvent::Renamed { username: name("bob") },
+            ),
+            (include_str!("../tests/golden/user/Closed.1.json"), UserEvent::Closed),
+        ]);
     }
 
     #[test]

@@ -123,6 +123,7 @@ async fn a_batch_reads_and_writes_each_view_once_and_each_gapped_head_once() {
     let expected = [
         "Get heads/account/a-2",
         page,
+        "Get projections/seeing",
         &format!("Get {a}"),
         &format!("Get {b}"),
         &format!("Put {a}"),
@@ -139,7 +140,7 @@ async fn a_batch_reads_and_writes_each_view_once_and_each_gapped_head_once() {
         0,
         "nothing new, nothing written"
     );
-    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert_eq!(calls.len(), 3, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod forwarding;
 mod parking;
 mod querying;
 mod reacting;
+mod rebuilding;
 mod schemas;
 mod timing;
 

@@ -7,6 +7,7 @@
 mod audit;
 mod import;
 mod parked;
+mod rebuild;
 mod replay;
 mod shell;
 mod show;

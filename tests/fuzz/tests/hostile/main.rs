@@ -14,6 +14,7 @@ mod http;
 mod line;
 mod name;
 mod page;
+mod pointer;
 mod quarantine;
 mod record;
 mod seeds;
@@ -53,6 +54,11 @@ fn view() {
 #[test]
 fn claim() {
     hunt!(claim, seeds::claims(), USED, claim::holds);
+}
+
+#[test]
+fn pointer() {
+    hunt!(pointer, seeds::pointers(), USED, pointer::holds);
 }
 
 #[test]

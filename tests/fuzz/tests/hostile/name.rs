@@ -34,8 +34,10 @@ pub(crate) fn holds(document: &[u8]) {
     if let Some(stream) = key::stream_of_head(text) {
         assert_eq!(key::head(&stream), text, "one head, one key");
     }
-    if let Some(view) = key::view_key("balance", text) {
-        assert_eq!(key::view("balance", &view), text, "one view, one key");
+    if let Some(generation) = key::view_generation("balance", text)
+        && let Some(view) = key::view_key("balance", generation, text)
+    {
+        assert_eq!(key::view_in("balance", generation, &view), text, "one view, one key");
     }
     let prefix = shard_prefix(STREAM, SHARD);
     if let Some(place) = Place::parse(&prefix, text) {

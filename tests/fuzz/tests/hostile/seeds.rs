@@ -77,6 +77,11 @@ pub(crate) fn views() -> Vec<Vec<u8>> {
     vec![golden("headwater/tests/golden/view.json")]
 }
 
+pub(crate) fn pointers() -> Vec<Vec<u8>> {
+    let fresh = br#"{"format":1,"serving":0,"building":null}"#;
+    vec![golden("headwater/tests/golden/pointer.json"), fresh.to_vec()]
+}
+
 pub(crate) fn watermarks() -> Vec<Vec<u8>> {
     vec![golden("headwater/tests/golden/watermark.json")]
 }
