@@ -23,6 +23,7 @@
 
 pub mod check;
 mod index;
+pub mod unique;
 mod walk;
 
 #[cfg(test)]

@@ -108,8 +108,7 @@ impl Evidence {
     pub async fn claimed<A: Aggregate>(&mut self, ports: &Ports) -> Result<(), StoreError> {
         let of_kind = self.histories.iter().filter(|(stream, _)| stream.kind() == A::KIND);
         for (stream, history) in of_kind {
-            let mut state = A::default();
-            load::evolve(&mut state, stream, &history.commits)?;
+            let state: A = state(history)?;
             self.holders.extend(state.claims().into_iter().map(|claim| (claim, stream.clone())));
         }
         let reader = Reader::new(ports);
@@ -170,8 +169,15 @@ impl Evidence {
     }
 }
 
-/// The owner of the claim at `key`; `None` where it was deleted meanwhile.
-async fn owner(reader: &Reader, key: String) -> Result<Option<(String, StreamId)>, StoreError> {
+/// The state that all events of a stream make.
+pub fn state<A: Aggregate>(history: &History) -> Result<A, StoreError> {
+    let mut state = A::default();
+    load::evolve(&mut state, &history.head.stream, &history.commits)?;
+    Ok(state)
+}
+
+/// The claim's key and its owner; `None` where none stands.
+pub async fn owner(reader: &Reader, key: String) -> Result<Option<(String, StreamId)>, StoreError> {
     let Got::Found { body, .. } = reader.object(&key, None).await? else { return Ok(None) };
     let claim = StoredClaim::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
     Ok(Some((key, claim.owner)))

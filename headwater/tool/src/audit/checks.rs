@@ -1,8 +1,19 @@
 //! What the bank promises besides the store's invariants. A new promise is a [`Check`], and a line in [`all`].
 
-use archiver::audit::check::{Check, Views};
+use std::sync::{Mutex, PoisonError};
+
+use archiver::audit::{
+    Finding, What,
+    check::{Check, Views},
+    unique::Unique,
+};
+use async_trait::async_trait;
+use bank::{Account, Books, Transfer, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
-use headwater::consume::Forward;
+use headwater::{
+    Aggregate, StoreError, Version, consume::Forward, format::key, invariants::History, read::HeadRead,
+    read::Reader,
+};
 
 /// Every check of the bank.
 pub fn all() -> Vec<Box<dyn Check>> {
@@ -10,5 +21,44 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(Views::new(Balances, |_, _, _| Ok(()))),
         // What it forwards is derived after each commit, and counted in its view.
         Box::new(Views::new(CreditLimits, |limits, view, stream| limits.derive(view, stream).map(drop))),
+        Box::new(Unique::<User>::default()),
+        Box::new(Money::default()),
     ]
+}
+
+/// Money is never made or lost: what is in the accounts and under way between them is what was put in. The events of all
+/// accounts are held in memory.
+#[derive(Debug, Default)]
+struct Money(Mutex<Books>);
+
+impl Money {
+    fn take(&self, history: &History) -> Result<(), StoreError> {
+        let stream = &history.head.stream;
+        let events = history.commits.iter().flat_map(|commit| &commit.events);
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(stream, events);
+        taken.map_err(|error| StoreError::Corrupt { key: key::head(stream), reason: error.to_string() })
+    }
+}
+
+#[async_trait]
+impl Check for Money {
+    async fn stream(&self, _: &Reader, history: &History, _: bool) -> Result<Vec<Finding>, StoreError> {
+        if history.head.stream.kind() == Account::KIND {
+            self.take(history)?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Transfers are read behind all accounts, so that the order of every movement is known.
+    async fn end(&self, reader: &Reader) -> Result<Vec<Finding>, StoreError> {
+        for key in reader.keys(&format!("{}{}/", key::HEADS, Transfer::KIND)).await? {
+            let Some(stream) = key::stream_of_head(&key) else { continue };
+            let HeadRead::Found { head, .. } = reader.head(&stream, None).await? else { continue };
+            let commits = reader.commits(&head, Version::ZERO).await?;
+            self.take(&History { head: *head, commits })?;
+        }
+        let audited = self.0.lock().unwrap_or_else(PoisonError::into_inner).audit();
+        let finding = |found: String| Finding::new(What::Domain, "money", found);
+        Ok(audited.violations.into_iter().map(finding).collect())
+    }
 }
