@@ -17,7 +17,7 @@ use consumers::{
     serve,
 };
 use headwater::{
-    Aggregate, StreamId, aws,
+    Aggregate, StreamId, Upcaster, aws,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use service::{BoxError, Config, Json, Problem, SessionToken};
@@ -32,6 +32,7 @@ impl Projection for Fragile {
     const NAME: &'static str = "fragile";
     type View = Held;
     type Event = AccountEvent;
+    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Balances.key(stream)
