@@ -76,8 +76,8 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
         tokio::spawn(Arc::clone(mapping).run());
     }
     let relay = relay::Habits {
-        every: Duration::from_secs(dice.u64(1..=12)),
-        age: Duration::from_secs(dice.u64(1..=12)),
+        every: Duration::from_secs(dice.u64(1..=6)),
+        age: Duration::from_secs(dice.u64(1..=6)),
     };
     tokio::spawn(relay::passes(Arc::clone(world), relay));
     let trouble = trouble(world, &desk);
