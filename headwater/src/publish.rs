@@ -1,6 +1,6 @@
 //! The publisher: commits that S3 holds go to Kinesis, in batches, and until Kinesis has them.
 //!
-//! 1. [`Publisher::publish`] waits for room in the queue ([`QUEUE_BYTES`]): that is the back-pressure.
+//! 1. [`Publisher::publish`] waits for room in the queue (`QUEUE_BYTES`): that is the back-pressure.
 //! 2. The dispatcher sends at once while no call is under way; else records wait for company, a call's end or the linger.
 //! 3. A call takes at most [`limits::PUT_RECORDS`] records and [`limits::PUT_RECORDS_BYTES`], and never a record of a
 //!    stream that has another one unacknowledged (H4).

@@ -1,6 +1,6 @@
-//! Hunts for seeds that break a promise: `hunt SEEDS [CATCHES]`, one if not said otherwise. The first line says how many seeds ran and how many of them broke
-//! one; then there is a line for each, the lowest first: the seed, the promise, and what was found. It is how a mutation is
-//! caught.
+//! Hunts for seeds that break a promise: `hunt SEEDS [CATCHES]`, one if not said otherwise. The first line says how many
+//! seeds ran and how many of them broke one; then there is a line for each, the lowest first: the seed, the promise, and
+//! what was found. It is how a mutation is caught.
 
 use std::{env, io, ops::ControlFlow};
 

@@ -1,4 +1,4 @@
-//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`pointer`], [`record`],
+//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`mod@pointer`], [`record`],
 //! [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
