@@ -1,7 +1,7 @@
 //! `headwater demo`: the whole pipeline under load, then every invariant checked over what really stands.
 //!
 //! 1. [`cluster`](crate::cluster) starts what `up` starts, with several processes of each service;
-//! 2. [`drive`](crate::drive) sends concurrent commands over HTTP;
+//! 2. [`drive`](crate::drive) sends concurrent commands over HTTP, behind users who compete for names;
 //! 3. the Lambdas catch up: views and archive;
 //! 4. [`check`](crate::check) checks every invariant over what stands, and says what was found; the exit code is 0 only if
 //!    every invariant holds.
@@ -15,7 +15,7 @@ use crate::{
     Failure, Output,
     check::{CheckError, Summary, check},
     cluster::{Cluster, ClusterError, Options, Relay},
-    drive::{DriveError, Plan, drive},
+    drive::{DriveError, Plan, drive, register},
     up::stopped,
 };
 
@@ -107,6 +107,8 @@ async fn demo(args: &Args) -> Result<Summary, DemoError> {
         request: REQUEST,
         seed: args.seed,
     };
+    let names = args.accounts as usize / 4;
+    register(&plan, names).await?;
     let driven = drive(plan, args.commands as usize, &bar).await?;
     bar.set_message("views and archive catch up");
     let begin = tokio::time::Instant::now();

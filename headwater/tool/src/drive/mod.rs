@@ -7,10 +7,11 @@
 //! 3. [`Clients::settle`] writes to every account once more, where processes have died: what they had committed and not
 //!    published is published by the next writer, today (H6).
 //!
-//! What was answered is in [`Driven`], for the check.
+//! [`register()`] lets users compete for names. What was answered is in [`Driven`], for the check.
 
 mod client;
 mod command;
+mod names;
 mod tally;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -26,11 +27,11 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub use self::tally::SoFar;
 use self::{
     client::{Bank, Done},
     command::Command,
 };
+pub use self::{names::register, tally::SoFar};
 use crate::cluster::Addresses;
 
 /// How far below zero an account may go, in minor units.
