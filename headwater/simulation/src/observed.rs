@@ -93,7 +93,8 @@ impl Objects for ObservedObjects {
         let deleted = self.inner.delete(key, only).await;
         self.line("DELETE", key, &deleted, |()| "done".to_owned());
         if deleted.is_ok() {
-            self.world.watch().deleted(key);
+            let found = self.world.watch().deleted(key);
+            self.world.find(found);
         }
         deleted
     }

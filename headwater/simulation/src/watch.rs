@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use headwater::{
-    Schemas, StreamId, Version,
+    Claim, Schemas, StreamId, Version,
     format::{
-        head::Head, key, page::Page, pointer::Pointer, record::Record, view::View, watermark::Watermark,
+        claim::StoredClaim, head::Head, key, page::Page, pointer::Pointer, record::Record, view::View,
+        watermark::Watermark,
     },
     invariants::{self, History, Invariant, Published, Violation},
 };
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    ledger::{Entry, Ledger},
+    ledger::{Entry, Ledger, NAMES},
     report::{Finding, Promise},
 };
 
@@ -62,6 +63,10 @@ impl Watch {
                 self.pages.insert(at.to_owned(), page);
                 Vec::new()
             })
+        } else if at.starts_with(key::CLAIMS) {
+            StoredClaim::decode(body)
+                .map_err(|error| error.to_string())
+                .map(|claim| self.claim(at, &claim).into_iter().collect())
         } else if at.starts_with(key::VIEWS) {
             View::<Value>::decode(body).map_err(|error| error.to_string()).map(|view| self.view(at, &view))
         } else if at.starts_with(key::POINTERS) {
@@ -75,9 +80,26 @@ impl Watch {
         broken.unwrap_or_else(|found| vec![Finding::new(Promise::Format, at, found)])
     }
 
-    /// Forgets an object that was deleted: one that is made there later begins anew.
-    pub(crate) fn deleted(&mut self, at: &str) {
+    /// Forgets an object that was deleted: one that is made there later begins anew. The claim to a name that somebody has
+    /// stands (H9).
+    pub(crate) fn deleted(&mut self, at: &str) -> Option<Finding> {
         self.views.remove(at);
+        let (stream, _) = self.holder(at)?;
+        let found = format!("it was deleted, and {stream} has the name");
+        Some(Finding::new(Promise::Invariant(Invariant::H9), at, found))
+    }
+
+    /// Takes in a claim: nobody else's, while somebody has the name (H9).
+    fn claim(&self, at: &str, claim: &StoredClaim) -> Option<Finding> {
+        let (stream, _) = self.holder(at).filter(|(stream, _)| **stream != claim.owner)?;
+        let found = format!("it is {}'s, and {stream} has the name", claim.owner);
+        Some(Finding::new(Promise::Invariant(Invariant::H9), at, found))
+    }
+
+    /// The ledger that has the name to which the claim at this key is.
+    fn holder(&self, at: &str) -> Option<(&StreamId, &String)> {
+        let claims = |name: &str| key::claim(&Claim::new(NAMES, name)) == at;
+        self.names.iter().find(|(_, name)| at.starts_with(key::CLAIMS) && claims(name))
     }
 
     /// Takes in a view.
