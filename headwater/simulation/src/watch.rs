@@ -35,6 +35,8 @@ pub(crate) struct Watch {
     derived: BTreeMap<StreamId, Published>,
     /// The name that each ledger has, if it has one.
     names: BTreeMap<StreamId, String>,
+    /// Whose each claim is, by its key.
+    claims: BTreeMap<String, StreamId>,
     /// How often each name was taken by somebody.
     taken: BTreeMap<String, u64>,
     watermark: Option<Timestamp>,
@@ -84,13 +86,15 @@ impl Watch {
     /// stands (H9).
     pub(crate) fn deleted(&mut self, at: &str) -> Option<Finding> {
         self.views.remove(at);
+        self.claims.remove(at);
         let (stream, _) = self.holder(at)?;
         let found = format!("it was deleted, and {stream} has the name");
         Some(Finding::new(Promise::Invariant(Invariant::H9), at, found))
     }
 
     /// Takes in a claim: nobody else's, while somebody has the name (H9).
-    fn claim(&self, at: &str, claim: &StoredClaim) -> Option<Finding> {
+    fn claim(&mut self, at: &str, claim: &StoredClaim) -> Option<Finding> {
+        self.claims.insert(at.to_owned(), claim.owner.clone());
         let (stream, _) = self.holder(at).filter(|(stream, _)| **stream != claim.owner)?;
         let found = format!("it is {}'s, and {stream} has the name", claim.owner);
         Some(Finding::new(Promise::Invariant(Invariant::H9), at, found))
@@ -143,7 +147,11 @@ impl Watch {
             return None;
         }
         let other = self.names.iter().find(|(other, held)| *other != stream && **held == name);
-        let found = other.map(|(other, _)| format!("{other} and {stream} are called {name}"));
+        let mut found = other.map(|(other, _)| format!("{other} and {stream} are called {name}"));
+        let claim = key::claim(&Claim::new(NAMES, name.as_str()));
+        if !name.is_empty() && self.claims.get(&claim) != Some(stream) {
+            found = Some(format!("{stream} has taken a name to which it has no claim"));
+        }
         self.names.remove(stream);
         if !name.is_empty() {
             *self.taken.entry(name.clone()).or_default() += 1;
