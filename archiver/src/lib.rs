@@ -38,4 +38,7 @@ pub mod relay;
 pub mod replay;
 pub mod segment;
 pub mod shard;
+mod start;
 mod watermark;
+
+pub use self::start::start;

@@ -131,9 +131,7 @@ pub(crate) async fn check(world: &Arc<World>, desk: &Desk) {
         Ok(commits) => evidence.replayed(commits),
         Err(error) => world.find([Finding::new(Promise::Format, "archive", error)]),
     }
-    // A fence can make a head before there is anything to see.
-    let begun = |(_, history): &(&StreamId, &History)| history.head.version > Version::ZERO;
-    for (stream, history) in evidence.histories.iter().filter(begun) {
+    for (stream, history) in &evidence.histories {
         match views(world, stream, history) {
             Ok(views) => evidence.views.extend(views),
             Err(error) => world.find([Finding::new(Promise::Format, stream, error)]),
