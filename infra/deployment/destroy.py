@@ -34,7 +34,8 @@ def destroy(given):
     stack.delete()
     if not given.everything:
         say(f"kept: {buckets['store']}, {buckets['archive']}, {foundation.name} with their key")
-        say("`infra/deploy` with the same name takes them in again; `infra/destroy --everything` deletes them")
+        again = "" if place.endpoint is None else " (AWS does; of emulators not each)"
+        say(f"`infra/deploy` with the same name takes them in again{again}; `infra/destroy --everything` deletes them")
         return
 
     for part in ("store", "archive"):
