@@ -77,7 +77,7 @@ pub struct Audit {
     pub grace: SignedDuration,
     /// What else is looked at in every stream's history.
     pub checks: Vec<Box<dyn Check>>,
-    /// Publish what nobody has published.
+    /// Publish what nobody has published, and claim what a state holds and nobody claims.
     pub repair: bool,
 }
 
@@ -123,7 +123,7 @@ pub struct Summary {
     pub waiting: u64,
     /// Commits that nobody has published, newest writes all of them.
     pub unpublished: u64,
-    /// Streams whose newest write was published by the repair.
+    /// What was mended: streams whose newest write was published, values that were claimed.
     pub repaired: u64,
     /// Records in quarantine.
     pub quarantined: u64,
@@ -297,7 +297,8 @@ impl Run<'_> {
             }
         }
         for check in &self.audit.checks {
-            let findings = check.end(&self.reader).await?;
+            let findings = check.end(&self.reader, self.audit.repair.then_some(&self.audit.ports)).await?;
+            self.summary.repaired += findings.iter().filter(|finding| finding.repaired).count() as u64;
             self.find_all(findings);
         }
         Ok(())

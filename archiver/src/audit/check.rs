@@ -12,7 +12,7 @@ use headwater::{
     evidence,
     format::{FormatError, key, view::View},
     invariants::{History, Invariant},
-    port::Got,
+    port::{Got, Ports},
     read::Reader,
 };
 use serde_json::Value;
@@ -48,8 +48,9 @@ pub trait Check: Send + Sync {
     async fn stream(&self, reader: &Reader, history: &History, old: bool)
     -> Result<Vec<Finding>, StoreError>;
 
-    /// What is found once every stream has been looked at.
-    async fn end(&self, _: &Reader) -> Result<Vec<Finding>, StoreError> {
+    /// What is found once every stream has been looked at. With `repair` it is mended there, where that can be done while
+    /// writers go on.
+    async fn end(&self, _: &Reader, _repair: Option<&Ports>) -> Result<Vec<Finding>, StoreError> {
         Ok(Vec::new())
     }
 

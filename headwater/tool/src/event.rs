@@ -1,4 +1,4 @@
-//! An event as a line: what `read` and `replay` show.
+//! An event as a line: what `read` and `replay` show. A commit as one: what `import` takes in.
 
 use headwater::{CommitId, StoredEvent, StreamId, Version, format::commit::Commit, format::commit::Meta};
 use jiff::Timestamp;
@@ -42,6 +42,41 @@ pub(crate) fn lines<'a>(
         named,
     };
     commit.versioned().filter(move |(version, _)| *version >= from).map(line)
+}
+
+/// A commit, as [`import`](crate::import) reads it.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommitLine<'a> {
+    stream: &'a StreamId,
+    id: &'a CommitId,
+    at: Timestamp,
+    events: Vec<CommittedEvent<'a>>,
+    meta: &'a Meta,
+}
+
+#[derive(Debug, Serialize)]
+struct CommittedEvent<'a> {
+    r#type: &'a str,
+    schema: u32,
+    data: std::borrow::Cow<'a, RawValue>,
+}
+
+impl<'a> CommitLine<'a> {
+    pub(crate) fn new(stream: &'a StreamId, commit: &'a Commit) -> Self {
+        let event = |event: &'a StoredEvent| CommittedEvent {
+            r#type: &event.name,
+            schema: event.schema,
+            data: one_line(&event.data),
+        };
+        let events = commit.events.iter().map(event).collect();
+        Self { stream, id: &commit.id, at: commit.at, events, meta: &commit.meta }
+    }
+}
+
+impl Line for CommitLine<'_> {
+    fn human(&self, _: Paint) -> String {
+        format!("{} {}", plain(self.stream.as_str()), plain(self.id.as_str()))
+    }
 }
 
 /// JSON text on one line: a line break in it can only stand between its parts, where a space means the same.

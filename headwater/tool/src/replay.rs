@@ -1,4 +1,5 @@
-//! `headwater replay`: every event of the archive once, in version order per stream; shards side by side.
+//! `headwater replay`: every event of the archive once, in version order per stream; shards side by side. Or every commit, as
+//! `headwater import` takes it in.
 
 use archiver::replay::{Replay, Replayed};
 use clap::Args as Arguments;
@@ -9,7 +10,7 @@ use jiff::civil::Date;
 use tokio::time::Instant;
 
 use crate::{
-    event,
+    event::{self, CommitLine},
     failure::Failure,
     output::{Output, complain, counter},
     target::{Connection, Need, Target},
@@ -30,6 +31,9 @@ pub struct Args {
     /// JSON lines: stream, version, type, schema, data, commit, at, meta
     #[arg(long)]
     pub json: bool,
+    /// JSON lines with a commit each, which `headwater import` takes in: a store anew from its archive
+    #[arg(long, conflicts_with = "json")]
+    pub commits: bool,
     /// Where the store is.
     #[command(flatten)]
     pub target: Target,
@@ -50,8 +54,9 @@ pub struct Summary {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let connection = args.target.connect(&[Need::Archive]).await?;
     let (began, bar) = (Instant::now(), counter());
-    let mut output = Output::stdout(args.json);
-    let shown = show(&connection, args.kind.as_deref(), args.from, &mut output, &bar).await;
+    let mut output = Output::stdout(args.json || args.commits);
+    let lines = if args.commits { Lines::Commits } else { Lines::Events };
+    let shown = show(&connection, args.kind.as_deref(), args.from, lines, &mut output, &bar).await;
     bar.finish_and_clear();
     let Summary { segments, commits, events } = shown?;
     let took = began.elapsed();
@@ -65,11 +70,21 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows the events of the archive, of one kind of stream or of all, from a day on or from the beginning.
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// An event.
+    Events,
+    /// A commit.
+    Commits,
+}
+
+/// Shows what is in the archive, of one kind of stream or of all, from a day on or from the beginning.
 pub async fn show(
     connection: &Connection,
     kind: Option<&str>,
     from: Option<Date>,
+    lines: Lines,
     output: &mut Output,
     bar: &ProgressBar,
 ) -> Result<Summary, Failure> {
@@ -86,12 +101,18 @@ pub async fn show(
     bar.set_message(format!("events of {} segments", HumanCount(segments)));
     let mut commits = std::pin::pin!(replay.commits());
     while let Some(Replayed { archived, .. }) = commits.try_next().await? {
-        for line in event::lines(&archived.stream, &archived.commit, Version::new(1), true) {
-            output.line(&line)?;
-            summary.events += 1;
-            if summary.events.is_multiple_of(STEP) {
-                bar.set_position(summary.events);
+        match lines {
+            Lines::Events => {
+                for line in event::lines(&archived.stream, &archived.commit, Version::new(1), true) {
+                    output.line(&line)?;
+                }
             }
+            Lines::Commits => output.line(&CommitLine::new(&archived.stream, &archived.commit))?,
+        }
+        let before = summary.events / STEP;
+        summary.events += archived.commit.events.len() as u64;
+        if summary.events / STEP > before {
+            bar.set_position(summary.events);
         }
         summary.commits += 1;
     }

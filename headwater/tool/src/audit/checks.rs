@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bank::{Account, Books, Transfer, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use headwater::{
-    Aggregate, StoreError, Version, consume::Forward, format::key, invariants::History, read::HeadRead,
-    read::Reader,
+    Aggregate, StoreError, Version, consume::Forward, format::key, invariants::History, port::Ports,
+    read::HeadRead, read::Reader,
 };
 
 /// Every check of the bank.
@@ -50,7 +50,7 @@ impl Check for Money {
     }
 
     /// Transfers are read behind all accounts, so that the order of every movement is known.
-    async fn end(&self, reader: &Reader) -> Result<Vec<Finding>, StoreError> {
+    async fn end(&self, reader: &Reader, _: Option<&Ports>) -> Result<Vec<Finding>, StoreError> {
         for key in reader.keys(&format!("{}{}/", key::HEADS, Transfer::KIND)).await? {
             let Some(stream) = key::stream_of_head(&key) else { continue };
             let HeadRead::Found { head, .. } = reader.head(&stream, None).await? else { continue };
