@@ -19,7 +19,7 @@ use crate::fault::Hook;
 use crate::kinesis::{Kinesis, ShardLimits};
 use crate::lambda::environment::World;
 use crate::lambda::functions::Functions;
-use crate::lambda::{FunctionOptions, InvokeError, Process};
+use crate::lambda::{FunctionOptions, Invocations, InvokeError, Process};
 use crate::mapping::progress::Progress;
 use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosition};
 use crate::port::{Port, serve};
@@ -158,10 +158,15 @@ impl LocalAws {
         self.port.functions.add(options);
     }
 
-    /// Invokes a function and waits for its answer.
+    /// Invokes a function and waits for its answer. At its concurrency it is throttled.
     pub async fn invoke(&self, name: &str, payload: impl Into<Vec<u8>>) -> Result<Vec<u8>, InvokeError> {
         let answer = self.port.functions.invoke(name, Bytes::from(payload.into())).await?;
         Ok(answer.to_vec())
+    }
+
+    /// What became of a function's invocations since the start, whoever invoked it.
+    pub fn invocations(&self, function: &str) -> Invocations {
+        self.port.functions.invocations(function)
     }
 
     /// The processes that functions have now, of each function the oldest first.

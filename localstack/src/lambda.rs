@@ -3,8 +3,8 @@
 //! Words: an *execution environment* is one process of a function, with a runtime API of its own; it is *warm* when
 //! it has answered and waits for more.
 //!
-//! 1. `functions` finds the function, and waits for one of its environments: a warm one, else a fresh process, up
-//!    to its concurrency.
+//! 1. `functions` finds the function, and one of its environments: a warm one, else a fresh process. Above its concurrency
+//!    the invocation is throttled.
 //! 2. `environment` starts the process and watches it: an answer, an error, an exit or a timeout ends an invocation.
 //! 3. `runtime_api` is what the process asks for work and tells its answers.
 //! 4. `invoke` is the HTTP operation of the same name, on the main port.
@@ -38,7 +38,7 @@ pub struct FunctionOptions {
     pub env: BTreeMap<String, String>,
     /// How long one invocation may take before its process is killed.
     pub timeout: Duration,
-    /// How many processes may run at once; further invocations wait.
+    /// How many invocations may be under way at once; further ones are throttled, and with 0 all are.
     pub concurrency: usize,
     /// What the function is told of its memory, in MiB; nothing is limited.
     pub memory: u32,
@@ -47,7 +47,7 @@ pub struct FunctionOptions {
 }
 
 impl FunctionOptions {
-    /// A function with AWS's default of memory, a timeout of 30 seconds and 10 processes at most.
+    /// A function with AWS's default of memory, a timeout of 30 seconds and 10 invocations at once.
     pub fn new(name: impl Into<String>, binary: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -77,6 +77,37 @@ pub struct Process {
     pub id: u32,
 }
 
+/// What became of a function's invocations, as `CloudWatch` counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Invocations {
+    /// Those that reached the function, and have ended.
+    pub invocations: u64,
+    /// Of these, those that failed in any way.
+    pub errors: u64,
+    /// Of the failed ones, those that took too long.
+    pub timeouts: u64,
+    /// Those that did not reach the function, because it was at its concurrency.
+    pub throttles: u64,
+}
+
+impl Invocations {
+    /// Adds what became of one.
+    fn add<T>(&mut self, ended: &Result<T, InvokeError>) {
+        match ended {
+            Err(InvokeError::Throttled) => self.throttles += 1,
+            Err(
+                InvokeError::NoSuchFunction(_) | InvokeError::PayloadTooLarge { .. } | InvokeError::Stopped,
+            ) => {}
+            Ok(_) => self.invocations += 1,
+            Err(error) => {
+                self.invocations += 1;
+                self.errors += 1;
+                self.timeouts += u64::from(matches!(error, InvokeError::TimedOut(_)));
+            }
+        }
+    }
+}
+
 /// Why an invocation gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,6 +121,9 @@ pub enum InvokeError {
         /// Its size.
         bytes: usize,
     },
+    /// So many invocations are under way as the function's concurrency allows: nothing was invoked.
+    #[error("the function is at its concurrency")]
+    Throttled,
     /// The process did not start, or ended or failed before it asked for work.
     #[error("the function did not start: {0}")]
     NotStarted(String),

@@ -53,7 +53,7 @@ pub use count::{Class, Counts, Tally};
 pub use error::{CreateError, StartError};
 pub use fault::{Fault, Gate, Hook, Request};
 pub use kinesis::ShardLimits;
-pub use lambda::{FunctionOptions, InvokeError, Log, PAYLOAD_LIMIT, Process};
+pub use lambda::{FunctionOptions, Invocations, InvokeError, Log, PAYLOAD_LIMIT, Process};
 pub use mapping::filter::PatternError;
 pub use mapping::progress::ShardStatus;
 pub use mapping::{Mapping, MappingError, MappingOptions, OnError, ResponseType, StartingPosition};

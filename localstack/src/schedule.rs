@@ -1,7 +1,7 @@
 //! Schedules: a function is invoked at a rate, as `EventBridge` does with a rule `rate(1 minute)`.
 //!
-//! Each invocation gets the event that `EventBridge` sends. One that fails is not repeated: the next one comes in any case. On
-//! AWS two may be under way at a time; here the next one waits.
+//! Each invocation gets the event that `EventBridge` sends. One that fails is not repeated: the next one comes in any case. One
+//! that is throttled waits, as an asynchronous invocation does. On AWS two may be under way at a time; here the next one waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,11 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::MissedTickBehavior;
 
 use crate::kinesis::ACCOUNT;
+use crate::lambda::InvokeError;
 use crate::lambda::functions::Functions;
+
+/// How long a throttled invocation waits before it is tried again.
+const THROTTLED: Duration = Duration::from_millis(100);
 
 /// A running schedule; it ends when it is dropped.
 pub struct Schedule {
@@ -38,7 +42,14 @@ impl Schedule {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 interval.tick().await;
-                if let Err(error) = functions.invoke(&function, event(&function, &region)).await {
+                let event = event(&function, &region);
+                let ended = loop {
+                    match functions.invoke(&function, event.clone()).await {
+                        Err(InvokeError::Throttled) => tokio::time::sleep(THROTTLED).await,
+                        ended => break ended,
+                    }
+                };
+                if let Err(error) = ended {
                     tracing::warn!(function, %error, "a scheduled invocation failed");
                 }
             }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::environment::{Environment, Living, Used, World};
-use super::{FunctionOptions, InvokeError, PAYLOAD_LIMIT, Process};
+use super::{FunctionOptions, Invocations, InvokeError, PAYLOAD_LIMIT, Process};
 
 /// How often an invocation is handed to another environment when one ended before taking it.
 const HANDOVERS: usize = 2;
@@ -34,12 +34,13 @@ impl Function {
 pub(crate) struct Functions {
     world: World,
     named: RwLock<BTreeMap<String, Arc<Function>>>,
+    counted: Mutex<BTreeMap<String, Invocations>>,
     living: Living,
 }
 
 impl Functions {
     pub(crate) fn new(world: World) -> Self {
-        Self { world, named: RwLock::default(), living: Living::default() }
+        Self { world, named: RwLock::default(), counted: Mutex::default(), living: Living::default() }
     }
 
     pub(crate) fn arn(&self, name: &str) -> String {
@@ -53,19 +54,39 @@ impl Functions {
 
     /// Adds a function, or replaces the one of that name; invocations under way end with the old one.
     pub(crate) fn add(&self, options: FunctionOptions) {
-        let free = Semaphore::new(options.concurrency.max(1));
+        let free = Semaphore::new(options.concurrency);
         let name = options.name.clone();
         let function = Arc::new(Function { options, warm: Mutex::default(), free });
         self.named.write().unwrap_or_else(PoisonError::into_inner).insert(name, function);
     }
 
+    /// What became of a function's invocations so far, also of one of that name that was replaced.
+    pub(crate) fn invocations(&self, name: &str) -> Invocations {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
+    }
+
+    /// Invokes a function and waits for its answer; throttled where that is not possible now.
     pub(crate) async fn invoke(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let ended = self.run(name, payload).await;
+        self.counted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.to_owned())
+            .or_default()
+            .add(&ended);
+        ended
+    }
+
+    async fn run(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
         let function = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let function = function.ok_or_else(|| InvokeError::NoSuchFunction(name.to_owned()))?;
         if payload.len() > PAYLOAD_LIMIT {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len() });
         }
-        let _free = function.free.acquire().await.map_err(|_| InvokeError::Stopped)?;
+        let _free = function.free.try_acquire().map_err(|error| match error {
+            TryAcquireError::NoPermits => InvokeError::Throttled,
+            TryAcquireError::Closed => InvokeError::Stopped,
+        })?;
         let mut handovers = 0;
         loop {
             let (environment, fresh) = match function.warm() {

@@ -25,6 +25,9 @@ pub(crate) async fn invoke(functions: &Functions, name: &str, parts: &Parts, pay
         Err(error @ InvokeError::PayloadTooLarge { .. }) => {
             refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &error.to_string())
         }
+        Err(error @ InvokeError::Throttled) => {
+            refused(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", &error.to_string())
+        }
         Err(error @ InvokeError::Stopped) => {
             refused(StatusCode::SERVICE_UNAVAILABLE, "ServiceException", &error.to_string())
         }

@@ -6,6 +6,8 @@
 //! 4. Under `Bisect` a batch that failed from its first record is split, and each half begins anew; splitting is no
 //!    retry. So a bad record ends up alone.
 //! 5. A batch that has failed more often than retries allow is given up.
+//! 6. A batch that did not reach the function, because that is throttled or not there, is tried again without end; that is
+//!    no retry, and only its age ends it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,13 +38,21 @@ pub(crate) struct Lane {
 struct Try {
     batch: Vec<Record>,
     failures: u32,
+    /// How often it did not reach the function since.
+    turned_away: u32,
+}
+
+impl Try {
+    fn new(batch: Vec<Record>, failures: u32) -> Self {
+        Self { batch, failures, turned_away: 0 }
+    }
 }
 
 impl Lane {
     /// Runs until the queue ends or the functions are stopped.
     pub(crate) async fn run(mut self) {
         while let Some(batch) = self.gather().await {
-            let mut tries = vec![Try { batch, failures: 0 }];
+            let mut tries = vec![Try::new(batch, 0)];
             while let Some(next) = tries.pop() {
                 if self.attempt(next, &mut tries).await.is_err() {
                     return;
@@ -88,9 +98,10 @@ impl Lane {
         let invoked = self.source.functions.invoke(&options.function, Bytes::from(event(&next.batch))).await;
         let outcome = match invoked {
             Err(InvokeError::Stopped) => return Err(InvokeError::Stopped),
-            Err(error @ InvokeError::NoSuchFunction(_)) => {
-                tracing::warn!(%error, "a mapping waits for its function");
-                tokio::time::sleep(options.retry_delay).await;
+            Err(error @ (InvokeError::NoSuchFunction(_) | InvokeError::Throttled)) => {
+                tracing::debug!(function = %options.function, %error, "a mapping waits for its function");
+                next.turned_away = next.turned_away.saturating_add(1);
+                tokio::time::sleep(self.delay(next.turned_away)).await;
                 tries.push(next);
                 return Ok(());
             }
@@ -117,8 +128,8 @@ impl Lane {
         if failed_from == 0 && options.on_error == OnError::Bisect && rest.len() > 1 {
             let mut first = rest;
             let second = first.split_off(first.len() / 2);
-            tries.push(Try { batch: second, failures: 0 });
-            tries.push(Try { batch: first, failures: 0 });
+            tries.push(Try::new(second, 0));
+            tries.push(Try::new(first, 0));
             return Ok(());
         }
         // Whoever is first in the rest has failed once, if the records before it were done.
@@ -129,10 +140,15 @@ impl Lane {
             self.source.progress.failed(&self.shard, self.number, 0);
             return Ok(());
         }
-        let doublings = (failures - 1).min(16);
-        tokio::time::sleep((options.retry_delay * 2_u32.pow(doublings)).min(LONGEST_DELAY)).await;
-        tries.push(Try { batch: rest, failures });
+        tokio::time::sleep(self.delay(failures)).await;
+        tries.push(Try::new(rest, failures));
         Ok(())
+    }
+
+    /// How long to wait after so many tries in vain: one at least.
+    fn delay(&self, tries: u32) -> Duration {
+        let doublings = tries.saturating_sub(1).min(16);
+        (self.source.options.retry_delay * 2_u32.pow(doublings)).min(LONGEST_DELAY)
     }
 
     fn give_up_old(&self, next: &mut Try) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use localstack::{FunctionOptions, InvokeError, LocalAws, Options};
+use localstack::{FunctionOptions, Invocations, InvokeError, LocalAws, Options};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
@@ -30,16 +30,29 @@ async fn a_warm_process_is_used_again() {
 }
 
 #[tokio::test]
-async fn invocations_at_once_have_a_process_each_up_to_the_limit() {
-    for (concurrency, expected) in [(1, 1), (3, 3)] {
-        let (aws, worker) = started(|function| function.concurrency = concurrency).await;
+async fn invocations_at_once_have_a_process_each_and_above_its_concurrency_a_function_is_throttled() {
+    let (aws, worker) = started(|function| function.concurrency = 3).await;
+    let invocations = futures::future::join_all((0..3).map(|_| aws.invoke("worker", r#"{"do":"wait"}"#)));
+    let throttled = async {
+        eventually("three processes", async || (aws.processes().len() == 3).then_some(())).await;
+        let refused = aws.invoke("worker", "{}").await.unwrap_err();
+        assert!(matches!(refused, InvokeError::Throttled), "{refused}");
+        let url = format!("{}/2015-03-31/functions/worker/invocations", aws.endpoint());
+        let refused = reqwest::Client::new().post(url).body("{}").send().await.unwrap();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["x-amzn-errortype"]),
+            (429, &"TooManyRequestsException".parse().unwrap())
+        );
         worker.go();
-        let invocations = (0..3).map(|_| aws.invoke("worker", r#"{"do":"wait"}"#));
-        let answers = futures::future::join_all(invocations).await;
-        let pids: std::collections::HashSet<i64> =
-            answers.into_iter().map(|answer| pid(&answer.unwrap())).collect();
-        assert_eq!(pids.len(), expected);
-    }
+    };
+    let (answers, ()) = futures::join!(invocations, throttled);
+    let pids: std::collections::HashSet<i64> =
+        answers.into_iter().map(|answer| pid(&answer.unwrap())).collect();
+    assert_eq!(pids.len(), 3);
+    aws.invoke("worker", "{}").await.unwrap();
+    aws.invoke("worker", r#"{"do":"throw"}"#).await.unwrap_err();
+    let expected = Invocations { invocations: 5, errors: 1, timeouts: 0, throttles: 2 };
+    assert_eq!(aws.invocations("worker"), expected);
 }
 
 #[tokio::test]
@@ -102,6 +115,8 @@ async fn a_process_that_takes_too_long_is_killed() {
     assert!(matches!(late, InvokeError::TimedOut(_)), "{late}");
     assert!(!lives(first), "its process is gone");
     assert_ne!(pid(&aws.invoke("worker", r#"{"do":"sleep-once"}"#).await.unwrap()), first);
+    let counted = aws.invocations("worker");
+    assert_eq!((counted.invocations, counted.errors, counted.timeouts), (3, 1, 1));
 }
 
 #[tokio::test]
@@ -119,6 +134,16 @@ async fn a_schedule_invokes_at_a_rate_with_eventbridges_event_until_it_is_droppe
     let ended = scheduled();
     aws.invoke("worker", "{}").await.unwrap();
     assert_eq!(scheduled(), ended);
+}
+
+#[tokio::test]
+async fn a_throttled_schedule_waits() {
+    let (aws, worker) = started(|function| function.concurrency = 0).await;
+    let _schedule = aws.schedule("worker", Duration::from_hours(1));
+    eventually("it is throttled", async || (aws.invocations("worker").throttles > 1).then_some(())).await;
+    aws.function(worker.function());
+    let scheduled = worker.directory.path().join("scheduled");
+    eventually("its invocation", async || std::fs::read_to_string(&scheduled).ok()).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
-use localstack::{LocalAws, MappingOptions, OnError, Options, ResponseType, StartingPosition};
+use localstack::{
+    FunctionOptions, LocalAws, MappingOptions, OnError, Options, ResponseType, StartingPosition,
+};
 use serde_json::Value;
 
 use super::client::{eventually, kinesis, s3};
@@ -166,6 +168,73 @@ async fn a_crash_and_a_timeout_are_tried_again() {
     drained(&mapping).await;
     assert_eq!(worker.batches(), vec![vec!["0", "crash-once", "sleep-once"]; 3]);
     assert!(mapping.status().iter().all(|shard| shard.retries == 0));
+}
+
+/// The worker as a function of so much concurrency.
+fn allowed(worker: &Worker, concurrency: usize) -> FunctionOptions {
+    FunctionOptions { concurrency, ..worker.function() }
+}
+
+#[tokio::test]
+async fn shards_share_a_functions_concurrency_and_wait_for_it() {
+    let (aws, worker, client) = started(2).await;
+    aws.function(allowed(&worker, 1));
+    // A key of each shard.
+    put(&client, "0", "wait-0").await;
+    put(&client, "6", "wait-1").await;
+    let mapping = aws.mapping(options()).await.unwrap();
+    eventually("a throttle", async || (aws.invocations("worker").throttles > 0).then_some(())).await;
+    assert_eq!(worker.batches().len(), 1);
+    worker.go();
+    drained(&mapping).await;
+    assert_eq!(mapping.status().len(), 2, "a shard each");
+    assert_eq!(worker.batches().len(), 2);
+}
+
+#[tokio::test]
+async fn a_throttle_is_no_retry() {
+    let (aws, worker, client) = started(1).await;
+    aws.function(allowed(&worker, 0));
+    put_all(&client, &["0", "fail-once-1", "2"]).await;
+    let mapping = aws.mapping(MappingOptions {
+        maximum_retry_attempts: Some(1),
+        on_failure_destination: Some("failures".to_owned()),
+        ..options()
+    });
+    let mapping = mapping.await.unwrap();
+    let throttled = async |more| {
+        let throttles = aws.invocations("worker").throttles;
+        let enough = async || (aws.invocations("worker").throttles >= throttles + more).then_some(());
+        eventually("throttles", enough).await;
+    };
+    throttled(4).await;
+    assert_eq!(mapping.status()[0].retries, 0);
+    aws.function(worker.function());
+    drained(&mapping).await;
+    assert_eq!(worker.batches(), [vec!["0", "fail-once-1", "2"], vec!["fail-once-1", "2"]]);
+    assert_eq!(given_up(&aws).await, []);
+}
+
+#[tokio::test]
+async fn what_is_throttled_for_too_long_is_given_up_by_its_age() {
+    let (aws, worker, client) = started(1).await;
+    aws.function(allowed(&worker, 0));
+    put_all(&client, &["0", "1"]).await;
+    let mapping = aws.mapping(MappingOptions {
+        maximum_record_age: Some(Duration::from_secs(2)),
+        on_failure_destination: Some("failures".to_owned()),
+        ..options()
+    });
+    drained(&mapping.await.unwrap()).await;
+    let documents = given_up(&aws).await;
+    let batches = documents.iter().map(|(_, document)| document["KinesisBatchInfo"]["batchSize"].as_u64());
+    assert_eq!(batches.flatten().sum::<u64>(), 2);
+    for (_, document) in documents {
+        assert_eq!(document["requestContext"]["condition"], "RecordAgeExceeded");
+        assert_eq!(document["requestContext"]["approximateInvokeCount"], 0);
+        assert_eq!(document.get("responseContext"), None, "nothing was invoked");
+    }
+    assert_eq!(worker.records(), [""; 0]);
 }
 
 #[tokio::test]
