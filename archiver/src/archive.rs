@@ -41,7 +41,7 @@ use crate::{
     archive::warm::Warm,
     chain::{Added, Chain, ChainError, Tail, pauses, repeat},
     quarantine::{QuarantineError, Quarantined},
-    segment::{self, SegmentError, Span},
+    segment::{self, Archived, SegmentError, Span},
     watermark::Horizon,
 };
 
@@ -265,8 +265,12 @@ impl Shard {
                     outcome.commits += sorted.commits.len() as u64;
                     outcome.repeats += sorted.repeats;
                     outcome.quarantined += sorted.strays.len() as u64;
-                    for commit in &sorted.commits {
-                        warm.known.add(&Span::from(commit));
+                    let (shard, ordinal) = (self.chain.shard(), footer.place.ordinal);
+                    for archived in &sorted.commits {
+                        let Archived { stream, commit, .. } = archived;
+                        let (commit, version) = (&commit.id, commit.last);
+                        tracing::debug!(%stream, %commit, %version, shard, ordinal, "archived a commit");
+                        warm.known.add(&Span::from(archived));
                     }
                     warm.tail = Some(Tail::from(&footer));
                 }

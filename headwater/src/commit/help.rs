@@ -46,8 +46,10 @@ impl Help {
             None => false,
         };
         if !settled {
-            tracing::debug!(%stream, version = %known.head.version, "help");
-            let record = record(stream, known.head.newest_commits().to_vec())?;
+            let commits = known.head.newest_commits();
+            let commit = commits.last().map(|commit| commit.id.as_str());
+            tracing::debug!(%stream, commit, version = %known.head.version, "help");
+            let record = record(stream, commits.to_vec())?;
             let late = |_| {
                 StoreError::Unavailable(
                     "the stream's newest commit could not be published in time".to_owned(),

@@ -19,11 +19,11 @@ use super::{
     help::{Help, record},
     paging,
     swap::{Swap, swap},
-    task::{Decision, Task},
+    task::{Call, Decision, Task},
 };
 use crate::{
     error::StoreError,
-    format::key,
+    format::{commit::Commit, key},
     id::{StreamId, Version},
     limits,
     port::{Ports, backoff},
@@ -155,7 +155,7 @@ impl Inner {
                 },
             };
             let mut draft = Draft::new(base, fresh);
-            let (decided, later) = self.decide(tasks, &mut draft).await;
+            let (mut decided, later) = self.decide(tasks, &mut draft).await;
             if draft.commits.is_empty() && !draft.fresh {
                 // Nothing proves yet that these answers stand on the newest state.
                 match self.read(stream, Some(&draft.base)).await {
@@ -175,6 +175,7 @@ impl Inner {
                 let began = Instant::now();
                 match self.write(&draft, deadline).await {
                     Swap::Done(..) => {
+                        committed(&mut decided, &draft);
                         self.publish(draft, decided, began + limits::PUBLISH_FOR).await;
                         later
                     }
@@ -269,29 +270,35 @@ impl Inner {
         let dropped = draft.dropped();
         let stream = draft.base.head.stream.clone();
         let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
+        let commits = draft.commits.clone();
         let record = match record(&stream, draft.commits) {
             Ok(record) => record,
             Err(error) => {
                 tracing::error!(%stream, version = %newest, %error, "committed, and no record can be made of it");
-                return answer(decided, Publication::Pending);
+                return pending(&stream, newest, decided);
             }
         };
         let publish = async {
             let mut publish = std::pin::pin!(self.help.publisher.publish(&stream, record, last));
             if let Ok(published) = timeout(self.patience, &mut publish).await {
-                answer(
-                    decided,
-                    if published.is_ok() { Publication::Published } else { Publication::Pending },
-                );
+                match &published {
+                    Ok(()) => answer(decided, Publication::Published),
+                    Err(_) => pending(&stream, newest, decided),
+                }
                 published
             } else {
-                answer(decided, Publication::Pending);
+                pending(&stream, newest, decided);
                 publish.await
             }
         };
         let (published, ()) = tokio::join!(publish, self.claims.release(dropped));
         match published {
-            Ok(()) => self.published(&stream, newest),
+            Ok(()) => {
+                for Commit { id, last, .. } in commits.iter().map(AsRef::as_ref) {
+                    tracing::debug!(%stream, commit = %id, version = %last, "published");
+                }
+                self.published(&stream, newest);
+            }
             Err(error) => {
                 // Read again it tells its age: by then the relay may have published it, and archivers may have forgotten.
                 self.cache.forget(&stream);
@@ -339,8 +346,28 @@ fn reunite(decided: Vec<Decided>, later: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task
     decided.into_iter().map(|(task, _)| task).chain(later).collect()
 }
 
+/// Tells of each commit that stands now.
+fn committed(decided: &mut [Decided], draft: &Draft) {
+    let tasks = decided.iter_mut().filter(|(_, decision)| matches!(decision, Ok(Decision::Commit)));
+    // Each of these pushed one commit, in this order.
+    for ((task, _), commit) in tasks.zip(&draft.commits) {
+        let Call { stream, commit_id, span, .. } = task.call();
+        tracing::debug!(parent: &*span, %stream, commit = %commit_id, version = %commit.last, "committed");
+    }
+}
+
+/// Answers that the commits stand, and Kinesis does not have them yet.
+fn pending(stream: &StreamId, newest: Version, decided: Vec<Decided>) {
+    tracing::info!(%stream, version = %newest, "committed, and not published yet");
+    answer(decided, Publication::Pending);
+}
+
 fn answer(decided: Vec<Decided>, publication: Publication) {
-    for (task, decision) in decided {
+    for (mut task, decision) in decided {
+        if let Err(StoreError::Conflict { actual, .. }) = &decision {
+            let Call { stream, commit_id, span, .. } = task.call();
+            tracing::info!(parent: &*span, %stream, commit = %commit_id, version = %actual, "told of a conflict");
+        }
         task.answer(decision.map(|decision| match decision {
             Decision::Commit | Decision::Repeat(_) => publication,
             Decision::Nothing | Decision::Later => Publication::Published,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::{sync::oneshot, time::Instant};
+use tracing::Span;
 
 use super::{claim::Claims, draft::Draft};
 use crate::{
@@ -60,6 +61,8 @@ pub(crate) struct Call {
     pub(super) stream: StreamId,
     pub(super) commit_id: CommitId,
     pub(super) deadline: Instant,
+    /// What the caller was doing: what is told of the commit is told as a part of it.
+    pub(super) span: Span,
     options: Options,
     clock: Arc<dyn Clock>,
     losses: u32,
@@ -77,7 +80,8 @@ impl Call {
             Some(id) => id,
             None => ports.entropy.unique().parse()?,
         };
-        Ok(Self { stream, commit_id, deadline, options, clock: Arc::clone(&ports.clock), losses: 0 })
+        let (span, clock) = (Span::current(), Arc::clone(&ports.clock));
+        Ok(Self { stream, commit_id, deadline, span, options, clock, losses: 0 })
     }
 
     /// Whether its commit stands is unknown.

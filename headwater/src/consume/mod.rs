@@ -9,7 +9,7 @@
 //! 4. [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
 //! 5. `fold` applies it all in memory; an event that cannot be applied parks its stream (`park`) in that view;
 //! 6. `forward` publishes what follows for others, if the projection derives events;
-//! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object.
+//! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object, and `tell` says so.
 //!
 //! `process` turns events into commands instead of a view, by the same rule: `react` keeps how far it went, and `timer`
 //! what it wants to be told of later.
@@ -32,6 +32,7 @@ mod query;
 mod react;
 mod rebuild;
 pub mod rule;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod timer;

@@ -29,6 +29,7 @@ use super::{
     heal::Heads,
     projection::Projection,
     rule::{Planned, StreamCommit, plan},
+    tell::Told,
 };
 use crate::{
     error::StoreError,
@@ -192,6 +193,7 @@ impl<P: Projection> Projector<P> {
         for _ in 0..ROUNDS {
             let (mut view, base, only) = self.read(&object).await?;
             let Some(planned) = work.plan(&mut view) else { return Ok(view) };
+            let told = Told::before(P::NAME, &planned, work);
             let steps = heads.heal(&self.reader, planned).await?;
             let Folded { changed, derived } = fold(&self.rules, &mut view, base, &steps, self.clock.now())?;
             if !changed && !matches!(work, Work::Unpark { .. }) {
@@ -201,7 +203,10 @@ impl<P: Projection> Projector<P> {
                 forward::publish(&**log, &*self.entropy, &derived).await?;
             }
             match self.put(&object, &view, only).await? {
-                Put::Stands => return Ok(view),
+                Put::Stands => {
+                    told.written(&view, &steps);
+                    return Ok(view);
+                }
                 Put::Lost(why) => reason = why,
             }
             sleep(pauses.next().unwrap_or_default()).await;

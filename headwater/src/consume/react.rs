@@ -34,6 +34,7 @@ use super::{
     project::{Projector, Put, ROUNDS, VIEWS_AT_A_TIME, Work, lowest},
     projection::{ApplyError, Envelope, Projection},
     rule::{Step, StreamCommit},
+    tell::Told,
     timer::{Ticked, Timers},
 };
 use crate::{
@@ -166,22 +167,26 @@ impl<P: Process> Reactor<P> {
             let (mut view, _, only) = self.views.read(&object).await?;
             let before = view.clone();
             let Some(planned) = work.plan(&mut view) else { return Ok(view) };
+            let told = Told::before(P::NAME, &planned, work);
             let steps = heads.heal(&self.views.reader, planned).await?;
             let turn = self.turn(&mut view, &steps).await;
             if let (Turn::Failed(error), Work::Unpark { .. }) = (&turn, &*work) {
                 // The mark stays for whoever asks again.
                 return Err(error.clone());
             }
-            if view != before
-                && let Put::Lost(reason) = self.views.put(&object, &view, only).await?
-            {
-                losses += 1;
-                if losses == ROUNDS {
-                    let reason = format!("{object} was not written in {ROUNDS} rounds: {reason}");
-                    return Err(StoreError::Unavailable(reason));
+            if view != before {
+                match self.views.put(&object, &view, only).await? {
+                    Put::Stands => told.written(&view, &steps),
+                    Put::Lost(reason) => {
+                        losses += 1;
+                        if losses == ROUNDS {
+                            let reason = format!("{object} was not written in {ROUNDS} rounds: {reason}");
+                            return Err(StoreError::Unavailable(reason));
+                        }
+                        sleep(pauses.next().unwrap_or_default()).await;
+                        continue;
+                    }
                 }
-                sleep(pauses.next().unwrap_or_default()).await;
-                continue;
             }
             match turn {
                 Turn::Done => return Ok(view),

@@ -171,6 +171,11 @@ impl IntoResponseParts for Written {
     }
 }
 
+/// The stream and version that an answer shows, as `account/42@17`.
+pub(crate) fn shown(headers: &HeaderMap) -> Option<&str> {
+    headers.get(&SESSION_TOKEN)?.to_str().ok()
+}
+
 /// A header that may stand once, as text.
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();

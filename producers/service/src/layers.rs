@@ -1,6 +1,7 @@
 //! What stands around every router, from the outside in:
 //!
-//! 1. a span per request: method, matched path, status, duration; never a body, a query or a header but `traceparent`,
+//! 1. a span per request: method, matched path, status, duration, the stream and version that were shown; never a body, a
+//!    query or a header but `traceparent`,
 //! 2. every error becomes a [`Problem`] with the path of its request,
 //! 3. a panic is a 500 without details,
 //! 4. more than [`IN_FLIGHT`] requests at a time are refused, and one that takes longer than [`PATIENCE`] is given up,
@@ -71,7 +72,8 @@ fn done(response: &Response<Body>, took: Duration, _span: &Span) {
     if response.status().is_server_error() {
         tracing::warn!(status, milliseconds, "failed");
     } else {
-        tracing::debug!(status, milliseconds, "answered");
+        let shown = headers::shown(response.headers());
+        tracing::debug!(status, milliseconds, shown, "answered");
     }
 }
 

@@ -1,0 +1,96 @@
+//! Logs: JSON lines on stderr, an event's own fields beside its time, level and message, and the spans around it, the
+//! outermost first.
+//!
+//! `HEADWATER_LOG` filters them, `info` if not given: failures and what happens rarely. `info,headwater=debug` adds what
+//! becomes of each commit, `service=debug` a line per request, `archiver=debug` the segment of each commit.
+//!
+//! No line holds a secret, a body, or what is in an event.
+
+use std::{env, io::stderr};
+
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
+
+use crate::start::BoxError;
+
+/// Begins the logs of this process.
+pub(crate) fn begin() -> Result<(), BoxError> {
+    let directives = env::var("HEADWATER_LOG").unwrap_or_else(|_| "info".to_owned());
+    Ok(tracing_subscriber::registry().with(lines(&directives, stderr)?).try_init()?)
+}
+
+/// The lines that these directives let through.
+fn lines<S, W>(directives: &str, writer: W) -> Result<impl Layer<S>, BoxError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| format!("HEADWATER_LOG must be levels, as info,service=debug: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    Ok(lines.with_span_list(true).with_writer(writer).with_filter(filter))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::{Value, json};
+    use tracing::{debug, info, info_span, subscriber::with_default};
+
+    use super::*;
+
+    /// What was written.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(directives: &str, act: impl FnOnce()) -> Vec<Value> {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = lines(directives, move || writer.clone()).expect("directives");
+        with_default(tracing_subscriber::registry().with(lines), act);
+        let bytes = written.0.lock().expect("no panic").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    #[test]
+    fn a_line_has_its_fields_and_the_spans_around_it() {
+        let lines = logged("info", || {
+            let request = info_span!("request", method = "POST");
+            let commit = info_span!(parent: &request, "commit", commit = "c-1");
+            info!(parent: &commit, stream = "account/42", version = 17, "told");
+            debug!(stream = "account/42", "too much");
+        });
+        let [line] = &lines[..] else { panic!("one line: {lines:?}") };
+        assert_eq!((&line["message"], &line["level"]), (&json!("told"), &json!("INFO")));
+        assert_eq!((&line["stream"], &line["version"]), (&json!("account/42"), &json!(17)));
+        assert_eq!(
+            line["spans"],
+            json!([{"name": "request", "method": "POST"}, {"name": "commit", "commit": "c-1"}])
+        );
+        assert!(line["timestamp"].is_string(), "{line}");
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_by_the_variables_name() {
+        let refused = lines::<tracing_subscriber::Registry, _>("headwater=loud", stderr).err();
+        let refused = refused.expect("no level").to_string();
+        assert!(refused.starts_with("HEADWATER_LOG must be levels"), "{refused}");
+    }
+}
