@@ -352,7 +352,8 @@ fn committed(decided: &mut [Decided], draft: &Draft) {
     // Each of these pushed one commit, in this order.
     for ((task, _), commit) in tasks.zip(&draft.commits) {
         let Call { stream, commit_id, span, .. } = task.call();
-        tracing::debug!(parent: &*span, %stream, commit = %commit_id, version = %commit.last, "committed");
+        let version = commit.last;
+        span.in_scope(|| tracing::debug!(%stream, commit = %commit_id, %version, "committed"));
     }
 }
 
@@ -366,7 +367,9 @@ fn answer(decided: Vec<Decided>, publication: Publication) {
     for (mut task, decision) in decided {
         if let Err(StoreError::Conflict { actual, .. }) = &decision {
             let Call { stream, commit_id, span, .. } = task.call();
-            tracing::info!(parent: &*span, %stream, commit = %commit_id, version = %actual, "told of a conflict");
+            span.in_scope(|| {
+                tracing::info!(%stream, commit = %commit_id, version = %actual, "told of a conflict");
+            });
         }
         task.answer(decision.map(|decision| match decision {
             Decision::Commit | Decision::Repeat(_) => publication,

@@ -74,7 +74,7 @@ mod tests {
         let lines = logged("info", || {
             let request = info_span!("request", method = "POST");
             let commit = info_span!(parent: &request, "commit", commit = "c-1");
-            info!(parent: &commit, stream = "account/42", version = 17, "told");
+            commit.in_scope(|| info!(stream = "account/42", version = 17, "told"));
             debug!(stream = "account/42", "too much");
         });
         let [line] = &lines[..] else { panic!("one line: {lines:?}") };
