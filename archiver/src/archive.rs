@@ -22,6 +22,8 @@ mod cold;
 mod warm;
 
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 pub(crate) mod lab;
 #[cfg(test)]
 mod races;
@@ -161,8 +163,8 @@ impl Archiver {
 
     /// Archives a batch of one shard's records: any that follow one another without a hole and begin at or before the
     /// first that is not archived. A repeat is harmless; so are other archivers at the same time.
-    pub async fn archive(&self, shard: &str, batch: &[Arrival]) -> Result<Outcome, Interrupted> {
-        let mut batch: Vec<&Arrival> = batch.iter().collect();
+    pub async fn archive(&self, shard: &str, arrivals: &[Arrival]) -> Result<Outcome, Interrupted> {
+        let mut batch: Vec<&Arrival> = arrivals.iter().collect();
         batch.sort_by(|a, b| a.sequence.cmp(&b.sequence));
         batch.dedup_by(|a, b| a.sequence == b.sequence);
         let Some(first) = batch.first().copied() else { return Ok(Outcome::default()) };
@@ -170,6 +172,7 @@ impl Archiver {
         let mut state = state.lock().await;
         let mut outcome = Outcome::default();
         let archived = state.archive(self, first, &batch, &mut outcome).await;
+        headwater::metric::lag(&*self.ports.clock, arrivals);
         archived.map(|()| outcome).map_err(|cause| {
             let missing = state.rest(&batch).first().copied().unwrap_or(first);
             Interrupted { shard: shard.to_owned(), from: missing.sequence.clone(), cause }
@@ -259,8 +262,10 @@ impl Shard {
             archiver.quarantine(&sorted.strays).await?;
             let footer = warm.footer(self.chain.shard(), first, records);
             let body = segment::encode(&footer, &sorted.commits)?;
+            let bytes = body.len();
             match self.chain.add(footer.place, body).await? {
                 Added::Ours => {
+                    sorted.measure(bytes);
                     outcome.segments += 1;
                     outcome.commits += sorted.commits.len() as u64;
                     outcome.repeats += sorted.repeats;

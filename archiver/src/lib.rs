@@ -31,6 +31,7 @@ pub mod chain;
 pub mod config;
 pub mod handler;
 mod known;
+pub mod metric;
 pub mod place;
 pub mod quarantine;
 pub mod rebuild;

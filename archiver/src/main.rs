@@ -21,8 +21,8 @@ async fn serve() -> Result<(), Error> {
     let ports = clients.ports(&config.store, &config.stream);
     let archive = Arc::new(clients.objects(&config.archive));
     let archiver = Archiver::new(ports, archive, &config.stream, Bounds::default());
-    let invoke = |event: LambdaEvent<KinesisEvent>| async {
-        handle(&archiver, event.payload).await.map_err(Error::from)
+    let invoke = |event: LambdaEvent<KinesisEvent>| {
+        telemetry::invocation(async { handle(&archiver, event.payload).await.map_err(Error::from) })
     };
     run(service_fn(invoke)).await
 }

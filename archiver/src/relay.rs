@@ -152,12 +152,14 @@ impl Relay {
         if let Err(stays) = self.relay(last, &mut report).await {
             report.stayed = Some(stays.to_string());
         }
+        report.measure();
         report.log();
         report
     }
 
     async fn relay(&self, last: Instant, report: &mut Report) -> Result<(), Stays> {
         let begin = self.patiently(|| self.ports.objects.now()).await?;
+        report.began = Some(begin);
         let standing = self.standing().await?;
         let stands = standing.as_ref().map(|standing| standing.mark.through);
         (report.before, report.after) = (stands, stands);

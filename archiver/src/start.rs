@@ -5,7 +5,12 @@ use std::process::ExitCode;
 use lambda_runtime::Error;
 use telemetry::Threads;
 
+use crate::metric;
+
 /// Runs `serve` to its end; an error is printed in one line, and the exit code is 1.
 pub fn start(serve: impl Future<Output = Result<(), Error>>) -> ExitCode {
-    telemetry::start(Threads::One, serve)
+    telemetry::start(Threads::One, async {
+        metric::describe();
+        serve.await
+    })
 }

@@ -9,6 +9,7 @@
 //! 4. [`mod@format`] is what then stands and travels: heads, pages, records, views.
 //! 5. [`consume`] makes views of it, each commit once, whatever is repeated, late or lost.
 //! 6. [`invariants`] are the promises, as predicates over what stands, which [`evidence`] gathers.
+//! 7. [`metric`] says what is counted on the way.
 //!
 //! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests.
 //!
@@ -53,6 +54,7 @@ pub mod invariants;
 pub mod limits;
 mod load;
 pub mod memory;
+pub mod metric;
 pub mod port;
 pub mod publish;
 pub mod read;

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     id::StreamId,
-    limits,
+    limits, metric,
     port::{Entropy, Entry, Log, LogError, Ports, backoff},
 };
 
@@ -201,6 +201,7 @@ impl Dispatcher {
         for (mut job, result) in results {
             let Err(reason) = result else {
                 self.busy.remove(&job.entry.key);
+                metric::bytes(metric::RECORD_BYTES, job.entry.data.len());
                 // The caller may have stopped waiting.
                 let _ = job.done.send(Ok(()));
                 continue;
@@ -210,6 +211,7 @@ impl Dispatcher {
                 let _ = job.done.send(Err(Unpublished(reason)));
                 continue;
             }
+            metric::count(metric::PUBLISH_RETRIES, 1);
             tracing::debug!(stream = job.entry.key, tries = job.tries, reason, "publishing again");
             let pauses = backoff(&*self.entropy, Duration::from_millis(25), Duration::from_secs(5));
             let pause = pauses.skip(job.tries.min(16) as usize).take(1).next().unwrap_or_default();

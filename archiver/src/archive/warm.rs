@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use headwater::{format::record::Record, port::Arrival};
+use headwater::{format::record::Record, metric::count, port::Arrival};
 
 use crate::{
     chain::{Chain, ChainError, Tail},
     known::Known,
+    metric,
     place::Place,
     segment::{self, Archived, Footer, Previous, Segment, Span},
 };
@@ -26,6 +27,16 @@ pub(super) struct Sorted<'a> {
     pub(super) commits: Vec<Archived>,
     pub(super) strays: Vec<(&'a Arrival, String)>,
     pub(super) repeats: u64,
+}
+
+impl Sorted<'_> {
+    /// Counts what a segment that was written has taken in.
+    pub(super) fn measure(&self, bytes: usize) {
+        count(metric::SEGMENTS, 1);
+        count(metric::ARCHIVED_COMMITS, self.commits.len());
+        count(metric::QUARANTINED, self.strays.len());
+        headwater::metric::bytes(metric::SEGMENT_BYTES, bytes);
+    }
 }
 
 impl Warm {

@@ -20,6 +20,7 @@ async fn serve() -> Result<(), Error> {
     let ports = clients.ports(&places.store, &places.stream);
     let archive = Arc::new(clients.objects(&places.archive));
     let relay = Relay::new(ports, archive, &places.stream, Settings { age, ..Settings::default() });
-    let invoke = |_: LambdaEvent<IgnoredAny>| async { Ok::<_, Error>(relay.pass().await) };
+    let invoke =
+        |_: LambdaEvent<IgnoredAny>| telemetry::invocation(async { Ok::<_, Error>(relay.pass().await) });
     run(service_fn(invoke)).await
 }

@@ -1,7 +1,10 @@
-//! What a pass has to say: one line of the log, and the function's answer.
+//! What a pass has to say: one line of the log, its metrics, and the function's answer.
 
 use jiff::Timestamp;
+use metrics::{counter, histogram};
 use serde::{Deserialize, Serialize};
+
+use crate::metric;
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +17,8 @@ pub struct Report {
     pub present: u64,
     /// Candidates whose newest write this pass published.
     pub published: u64,
+    /// When the pass began, by S3's clock; `None` where S3 did not say.
+    pub began: Option<Timestamp>,
     /// The watermark before the pass.
     pub before: Option<Timestamp>,
     /// The watermark after it.
@@ -23,6 +28,13 @@ pub struct Report {
 }
 
 impl Report {
+    pub(super) fn measure(&self) {
+        counter!(metric::RELAY_PUBLISHED).increment(self.published);
+        if let (Some(began), Some(after)) = (self.began, self.after) {
+            histogram!(metric::RELAY_LAG).record(began.duration_since(after).as_secs_f64());
+        }
+    }
+
     pub(super) fn log(&self) {
         let Self { heads, candidates, present, published, .. } = self;
         let time = |at: Option<Timestamp>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());

@@ -9,6 +9,7 @@ use headwater::{
     memory::{Fault, FaultyLog, FaultyObjects, MemoryObjects, Operation, World},
     port::{Clock, Entry, Log, LogError},
 };
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use serde_json::value::RawValue;
 use tokio::time::{advance, sleep};
 
@@ -17,6 +18,7 @@ use crate::archive::{
     Archiver, Bounds,
     lab::{STREAM, bucket, commit},
 };
+use crate::metric::{RELAY_LAG, RELAY_PUBLISHED};
 use crate::replay::Replay;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -123,6 +125,39 @@ async fn what_a_dead_writer_left_is_delivered_once_it_is_a_minute_old() {
     assert_eq!(old.after, Some(bench.minute_ago()));
     advance(MINUTE).await;
     assert_eq!(bench.relay.pass().await.candidates, 0, "the watermark is behind it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lag_grows_while_the_watermark_stays() {
+    let recorder = DebuggingRecorder::new();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    let (bench, snapshotter) = (Bench::new(), recorder.snapshotter());
+    let told = || {
+        let told = snapshotter.snapshot().into_vec().into_iter();
+        let told = told.map(|(key, _, _, value)| (key.key().name().to_owned(), value));
+        let told: BTreeMap<String, DebugValue> = told.collect();
+        match (&told[RELAY_PUBLISHED], told.get(RELAY_LAG)) {
+            (DebugValue::Counter(count), Some(DebugValue::Histogram(lags))) => {
+                (*count, lags.iter().map(|lag| lag.into_inner()).collect())
+            }
+            (DebugValue::Counter(count), None) => (*count, Vec::new()),
+            other => panic!("of another kind: {other:?}"),
+        }
+    };
+    bench.left("account/1", 2).await;
+    advance(2 * MINUTE).await;
+    bench.log.faults().hook(|_| Fault::Before(down()));
+    assert!(bench.relay.pass().await.stayed.is_some());
+    assert_eq!(told(), (0, vec![]), "no watermark stands yet");
+    bench.log.faults().clear();
+    advance(MINUTE).await;
+    bench.relay.pass().await;
+    assert_eq!(told(), (1, vec![60.0]));
+    bench.left("account/2", 2).await;
+    bench.log.faults().hook(|_| Fault::Before(down()));
+    advance(3 * MINUTE).await;
+    assert!(bench.relay.pass().await.stayed.is_some());
+    assert_eq!(told(), (0, vec![240.0]));
 }
 
 #[tokio::test(start_paused = true)]

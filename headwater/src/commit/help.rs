@@ -12,7 +12,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, record::Record},
     id::StreamId,
-    limits,
+    limits, metric,
     port::Ports,
     publish::Publisher,
     read::Reader,
@@ -58,6 +58,7 @@ impl Help {
             let published = timeout_at(until, self.publisher.publish(stream, record, last)).await;
             let published = published.map_err(late)?;
             published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            metric::count(metric::HELPS, 1);
         }
         if let Some(etag) = &known.etag {
             self.cache.published(stream, etag);

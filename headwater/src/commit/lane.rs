@@ -25,7 +25,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, key},
     id::{StreamId, Version},
-    limits,
+    limits, metric,
     port::{Ports, backoff},
     read::Reader,
     store::{Publication, Settings},
@@ -180,6 +180,7 @@ impl Inner {
                         later
                     }
                     Swap::Lost(known) => {
+                        metric::count(metric::CONFLICTS, 1);
                         tracing::debug!(%stream, version = %known.head.version, "conflict");
                         let tasks = reunite(lose(decided), later);
                         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -348,6 +349,7 @@ fn reunite(decided: Vec<Decided>, later: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task
 
 /// Tells of each commit that stands now.
 fn committed(decided: &mut [Decided], draft: &Draft) {
+    metric::count(metric::COMMITS, draft.commits.len());
     let tasks = decided.iter_mut().filter(|(_, decision)| matches!(decision, Ok(Decision::Commit)));
     // Each of these pushed one commit, in this order.
     for ((task, _), commit) in tasks.zip(&draft.commits) {
@@ -359,7 +361,9 @@ fn committed(decided: &mut [Decided], draft: &Draft) {
 
 /// Answers that the commits stand, and Kinesis does not have them yet.
 fn pending(stream: &StreamId, newest: Version, decided: Vec<Decided>) {
-    tracing::info!(%stream, version = %newest, "committed, and not published yet");
+    let commits = decided.iter().filter(|(_, decision)| matches!(decision, Ok(Decision::Commit))).count();
+    metric::count(metric::PENDING, commits);
+    tracing::info!(%stream, version = %newest, commits, "committed, and not published yet");
     answer(decided, Publication::Pending);
 }
 

@@ -33,7 +33,7 @@ use crate::{
     event::StoredEvent,
     format::{commit::Commit, record::Record},
     id::{StreamId, Version},
-    limits,
+    limits, metric,
     port::{Entropy, Entry, Log, backoff},
     schema::Schemas,
 };
@@ -131,7 +131,10 @@ async fn put(
     loop {
         let reason = match timeout_at(deadline, log.put(&entries)).await {
             Ok(Ok(answers)) => match answers.into_iter().next() {
-                Some(Ok(_)) => return Ok(()),
+                Some(Ok(_)) => {
+                    metric::bytes(metric::RECORD_BYTES, entries[0].data.len());
+                    return Ok(());
+                }
                 Some(Err(error)) => error.to_string(),
                 None => "no answer for the entry".to_owned(),
             },
@@ -142,6 +145,7 @@ async fn put(
         if Instant::now() + pause >= deadline {
             return Err(StoreError::Unavailable(format!("forwarding {}: {reason}", entries[0].key)));
         }
+        metric::count(metric::PUBLISH_RETRIES, 1);
         sleep(pause).await;
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     error::StoreError,
     format::{key, pointer::Pointer, view::View},
     id::{StreamId, Version},
+    metric,
     port::{Arrival, Clock, Entropy, Got, Log, ObjectError, Objects, Ports, Precondition, Sequence, backoff},
     read::Reader,
 };
@@ -149,7 +150,7 @@ impl<P: Projection> Projector<P> {
         if feeds.is_empty() {
             return BTreeMap::new();
         }
-        lowest(match self.generations.now().await {
+        let failed = match self.generations.now().await {
             Ok(Known { pointer, .. }) => {
                 let views = feeds.into_iter().map(|(key, feed)| self.feed(pointer, key, feed));
                 stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await
@@ -158,7 +159,9 @@ impl<P: Projection> Projector<P> {
                 warn!(projection = P::NAME, %cause, "the batch must come again: which views it feeds is unknown");
                 feeds.into_values().map(|feed| feed.lowest).collect()
             }
-        })
+        };
+        metric::lag(&*self.clock, arrivals);
+        lowest(failed)
     }
 
     /// Takes in what a batch has for one view, in every generation; answers with what must come again.
@@ -193,7 +196,7 @@ impl<P: Projection> Projector<P> {
         for _ in 0..ROUNDS {
             let (mut view, base, only) = self.read(&object).await?;
             let Some(planned) = work.plan(&mut view) else { return Ok(view) };
-            let told = Told::before(P::NAME, &planned, work);
+            let told = Told::before(P::NAME, &view, &planned, work);
             let steps = heads.heal(&self.reader, planned).await?;
             let Folded { changed, derived } = fold(&self.rules, &mut view, base, &steps, self.clock.now())?;
             if !changed && !matches!(work, Work::Unpark { .. }) {

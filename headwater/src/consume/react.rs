@@ -42,6 +42,7 @@ use crate::{
     error::StoreError,
     format::{key, timer::Timer, view::View},
     id::{StreamId, Version},
+    metric,
     port::{Arrival, Ports, Sequence, backoff},
     schema::{Schemas, Upcaster},
     store::Store,
@@ -121,7 +122,9 @@ impl<P: Process> Reactor<P> {
     pub async fn react(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
         let feeds = decode(self.views.projection(), arrivals);
         let turns = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
-        lowest(stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect().await)
+        let failed = stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect().await;
+        metric::lag(&*self.views.clock, arrivals);
+        lowest(failed)
     }
 
     /// Tells the process of every timer that is due by now, up to a bound. A timer that it cannot react to stands, and
@@ -167,7 +170,7 @@ impl<P: Process> Reactor<P> {
             let (mut view, _, only) = self.views.read(&object).await?;
             let before = view.clone();
             let Some(planned) = work.plan(&mut view) else { return Ok(view) };
-            let told = Told::before(P::NAME, &planned, work);
+            let told = Told::before(P::NAME, &view, &planned, work);
             let steps = heads.heal(&self.views.reader, planned).await?;
             let turn = self.turn(&mut view, &steps).await;
             if let (Turn::Failed(error), Work::Unpark { .. }) = (&turn, &*work) {

@@ -1,4 +1,4 @@
-//! Telling: what became of a view's commits, in the log, once the view stands.
+//! Telling: what became of a view's commits, in log and metrics, once the view stands.
 
 use tracing::{debug, info};
 
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     format::view::View,
     id::{StreamId, Version},
+    metric,
 };
 
 /// What is known of a view before it is written.
@@ -16,31 +17,39 @@ pub(super) struct Told {
     projection: &'static str,
     /// The streams of which the batch does not have all, each with the version that the view reflects.
     gaps: Vec<(StreamId, Version)>,
+    /// Streams that are parked already.
+    parked: usize,
 }
 
 impl Told {
     /// Before the steps of a plan are taken.
-    pub(super) fn before(projection: &'static str, planned: &[Planned], work: &Work<'_>) -> Self {
+    pub(super) fn before<S>(
+        projection: &'static str,
+        view: &View<S>,
+        planned: &[Planned],
+        work: &Work<'_>,
+    ) -> Self {
         let gap = |planned: &Planned| match planned {
             Planned::Heal { stream, after, .. } => Some((stream.clone(), *after)),
             Planned::Step(_) => None,
         };
         // Whoever rebuilds or unparks asks for nothing else.
         let delivered = matches!(work, Work::Take(_));
-        Self {
-            projection,
-            gaps: if delivered { planned.iter().filter_map(gap).collect() } else { Vec::new() },
-        }
+        let gaps = if delivered { planned.iter().filter_map(gap).collect() } else { Vec::new() };
+        Self { projection, gaps, parked: view.parked.len() }
     }
 
     /// The view stands, with these steps in it.
     pub(super) fn written<S>(&self, view: &View<S>, steps: &[Step]) {
         let projection = self.projection;
+        metric::count(metric::APPLIED, taken(view, steps).count());
+        metric::count(metric::PARKED, view.parked.len().saturating_sub(self.parked));
         for StreamCommit { stream, commit } in taken(view, steps) {
             debug!(projection, %stream, commit = %commit.id, version = %commit.last, "applied");
         }
         for (stream, after) in &self.gaps {
             let commits = taken(view, steps).filter(|taken| taken.stream == *stream).count();
+            metric::count(metric::HEALED, commits);
             info!(projection, %stream, %after, version = %view.applied(stream), commits, "healed from the head");
         }
     }

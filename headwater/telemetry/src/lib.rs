@@ -1,11 +1,27 @@
 //! How every binary of Headwater starts, and tells what it does.
 //!
-//! 1. [`start()`] begins the logs and the runtime, and says in one line what went wrong, if it did.
-//! 2. `logs`: JSON lines on stderr, so that stdout stays for what a caller reads.
+//! 1. [`start()`] begins what is told, and the runtime, and says in one line what went wrong, if it did.
+//! 2. `logs`: JSON lines on stderr.
+//! 3. `emf`: metrics on stdout in `CloudWatch`'s embedded format, where `HEADWATER_METRICS=emf`.
+//! 4. [`invocation`] stands around each invocation of a Lambda: what was told meanwhile is out before the answer is, since
+//!    the process is frozen then. A server tells every [`EVERY`] and at its end.
 //!
-//! The library itself only emits: this crate is for binaries, and nothing in it is needed by whoever brings their own.
+//! | variable | meaning |
+//! |---|---|
+//! | `HEADWATER_LOG` | what is logged: `info` if not given |
+//! | `HEADWATER_METRICS` | `emf`, or nothing: no metrics are written |
+//! | `OTEL_SERVICE_NAME` | how this process is called in what it tells; else the Lambda's name, else the binary's |
+//!
+//! The library itself only emits, through `tracing` and `metrics`: this crate is for binaries, and whoever brings their own
+//! subscriber and recorder needs nothing of it.
 
+mod config;
+mod emf;
 mod logs;
 mod start;
+mod told;
 
-pub use self::start::{BoxError, Threads, start};
+pub use self::{
+    start::{BoxError, Threads, start},
+    told::{EVERY, invocation},
+};

@@ -6,19 +6,18 @@
 //!
 //! No line holds a secret, a body, or what is in an event.
 
-use std::{env, io::stderr};
+use std::io::stderr;
 
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use crate::start::BoxError;
+use crate::{config::Config, start::BoxError};
 
 /// Begins the logs of this process.
-pub(crate) fn begin() -> Result<(), BoxError> {
-    let directives = env::var("HEADWATER_LOG").unwrap_or_else(|_| "info".to_owned());
-    Ok(tracing_subscriber::registry().with(lines(&directives, stderr)?).try_init()?)
+pub(crate) fn begin(config: &Config) -> Result<(), BoxError> {
+    Ok(tracing_subscriber::registry().with(lines(&config.log, stderr)?).try_init()?)
 }
 
 /// The lines that these directives let through.

@@ -4,7 +4,7 @@ use std::{error::Error, process::ExitCode};
 
 use tokio::runtime::Builder;
 
-use crate::logs;
+use crate::{config::Config, logs, told::Told};
 
 /// Any error, on its way to the operator.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -32,12 +32,19 @@ pub fn start(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>
 }
 
 fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
-    logs::begin()?;
+    let config = Config::from_env()?;
+    logs::begin(&config)?;
+    let told = Told::begin(&config)?;
     let mut runtime = match threads {
         Threads::One => Builder::new_current_thread(),
         Threads::Many => Builder::new_multi_thread(),
     };
-    runtime.enable_all().build()?.block_on(serve)
+    runtime.enable_all().build()?.block_on(async {
+        // A Lambda tells at the end of each invocation.
+        let served = if config.lambda { serve.await } else { told.beside(serve).await };
+        told.flush();
+        served
+    })
 }
 
 /// An error and its causes, each said once: some errors repeat their cause in their own words.

@@ -7,6 +7,7 @@
 mod answers;
 mod claims;
 mod conflicts;
+mod counted;
 mod counter;
 mod long;
 mod member;

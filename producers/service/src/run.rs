@@ -7,9 +7,11 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::Router;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::Adapter;
+use lambda_runtime::{LambdaEvent, Service, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
+use telemetry::invocation;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -51,7 +53,10 @@ pub enum RunError {
 /// `service::run(&config, router, async { store.drain(patience).await; })`.
 pub async fn run(config: &Config, router: Router, drain: impl Future<Output = ()>) -> Result<(), RunError> {
     match config.listen {
-        Listen::Lambda => lambda_http::run(router).await.map_err(RunError::Lambda),
+        Listen::Lambda => {
+            let answer = |event| invocation(Adapter::from(router.clone()).call(event));
+            lambda_runtime::run(service_fn(answer)).await.map_err(RunError::Lambda)
+        }
         Listen::Address(address) => serve(address, router, drain).await,
     }
 }
@@ -72,7 +77,8 @@ where
 {
     match config.listen {
         Listen::Lambda => {
-            let dispatch = |event: LambdaEvent<_>| events::dispatch(event, router.clone(), &handler);
+            let dispatch =
+                |event: LambdaEvent<_>| invocation(events::dispatch(event, router.clone(), &handler));
             lambda_runtime::run(service_fn(dispatch)).await.map_err(RunError::Lambda)
         }
         Listen::Address(address) => serve(address, router, drain).await,
@@ -104,7 +110,8 @@ where
                     events::dispatch(event, router.clone(), &handler).await
                 }
             };
-            lambda_runtime::run(service_fn(dispatch)).await.map_err(RunError::Lambda)
+            let told = |event| invocation(dispatch(event));
+            lambda_runtime::run(service_fn(told)).await.map_err(RunError::Lambda)
         }
         Listen::Address(address) => serve(address, router, drain).await,
     }

@@ -1,5 +1,6 @@
 //! What the tests of consuming share: a world whose heads hold histories, and a projection that remembers all it saw.
 
+mod counting;
 mod delivery;
 mod faults;
 mod forwarding;

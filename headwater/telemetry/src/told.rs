@@ -1,0 +1,76 @@
+//! What this process tells beside its log, and when: at the end of an invocation, or every few seconds.
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{config::Config, emf::Emf, start::BoxError};
+
+/// How often a server tells.
+pub const EVERY: Duration = Duration::from_secs(10);
+
+/// What was begun; nothing where [`start`](crate::start()) was not called.
+static TOLD: OnceLock<Told> = OnceLock::new();
+
+/// Where what is told goes.
+#[derive(Debug)]
+pub(crate) struct Told {
+    metrics: Option<Arc<Emf>>,
+}
+
+impl Told {
+    /// Begins what the configuration asks for.
+    pub(crate) fn begin(config: &Config) -> Result<&'static Self, BoxError> {
+        let metrics = config.metrics.then(|| Arc::new(Emf::new(config.name.clone())));
+        if let Some(emf) = &metrics {
+            metrics::set_global_recorder(Arc::clone(emf))?;
+            headwater::metric::describe();
+        }
+        Ok(TOLD.get_or_init(|| Self { metrics }))
+    }
+
+    /// Nothing is to be told.
+    fn is_silent(&self) -> bool {
+        self.metrics.is_none()
+    }
+
+    /// Tells all that came since the last time.
+    pub(crate) fn flush(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.flush();
+        }
+    }
+
+    /// Runs a server to its end, and tells meanwhile.
+    pub(crate) async fn beside<T>(&self, server: impl Future<Output = T>) -> T {
+        if self.is_silent() {
+            return server.await;
+        }
+        let telling = async {
+            let mut ticks = interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await;
+            loop {
+                ticks.tick().await;
+                self.flush();
+            }
+        };
+        tokio::select! {
+            served = server => served,
+            never = telling => never,
+        }
+    }
+}
+
+/// Runs one invocation of a Lambda, and tells what came of it before it ends: also where it fails, or panics.
+pub async fn invocation<T>(work: impl Future<Output = T>) -> T {
+    let Some(told) = TOLD.get().filter(|told| !told.is_silent()) else { return work.await };
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    told.flush();
+    done.unwrap_or_else(|panic| resume_unwind(panic))
+}
