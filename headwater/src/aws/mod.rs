@@ -26,7 +26,7 @@ use aws_config::{
 use aws_sdk_s3::{
     config::{
         Credentials, ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation,
-        StalledStreamProtectionConfig, http::HttpResponse,
+        SharedCredentialsProvider, StalledStreamProtectionConfig, http::HttpResponse,
     },
     error::{ProvideErrorMetadata, SdkError},
 };
@@ -101,6 +101,8 @@ pub enum ConnectError {
 pub struct Clients {
     s3: aws_sdk_s3::Client,
     kinesis: aws_sdk_kinesis::Client,
+    credentials: SharedCredentialsProvider,
+    region: Arc<str>,
     call_timeout: Duration,
     place: Arc<str>,
 }
@@ -134,6 +136,16 @@ impl Clients {
     /// The Kinesis client, for what the port has no word for.
     pub fn kinesis(&self) -> &aws_sdk_kinesis::Client {
         &self.kinesis
+    }
+
+    /// Who asks: for whoever signs requests to something else, as to an API that AWS authorizes.
+    pub fn credentials(&self) -> &SharedCredentialsProvider {
+        &self.credentials
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// How long a call may take that carries so many bytes.
@@ -175,10 +187,12 @@ pub async fn connect(settings: &Settings) -> Result<Clients, ConnectError> {
     let found = credentials.provide_credentials().await;
     found.map_err(|error| ConnectError::NoCredentials(failure::chain(&error)))?;
 
-    let place = config.endpoint_url().map_or(region, str::to_owned).into();
+    let place = config.endpoint_url().unwrap_or(&region).into();
     Ok(Clients {
         s3: s3(&config, settings),
         kinesis: kinesis(&config, settings),
+        credentials,
+        region: region.into(),
         call_timeout: settings.call_timeout,
         place,
     })
