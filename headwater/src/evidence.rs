@@ -51,9 +51,14 @@ pub struct Evidence {
 impl Evidence {
     /// Reads streams and records. Archive and views are added by [`Self::replayed`] and [`Self::projected`].
     pub async fn gather(ports: &Ports) -> Result<Self, StoreError> {
+        Self::gather_of(ports, |_| true).await
+    }
+
+    /// As [`Self::gather`], of the streams that are wanted alone: where others write at the same time.
+    pub async fn gather_of(ports: &Ports, wanted: impl Fn(&StreamId) -> bool) -> Result<Self, StoreError> {
         let reader = Reader::new(ports);
         let keys = reader.keys(key::HEADS).await?;
-        let streams = keys.iter().filter_map(|key| key::stream_of_head(key));
+        let streams = keys.iter().filter_map(|key| key::stream_of_head(key)).filter(&wanted);
         let histories =
             stream::iter(streams).map(|stream| history(&reader, stream)).buffer_unordered(AT_A_TIME);
         let histories: Vec<History> = histories.try_collect().await?;
@@ -63,6 +68,7 @@ impl Evidence {
             .extend(histories.into_iter().map(|history| (history.head.stream.clone(), history)));
         for arrival in arrivals(&*ports.log).await? {
             match Record::decode(&arrival.data) {
+                Ok(record) if !wanted(&record.stream) => {}
                 Ok(record) => {
                     evidence.records += 1;
                     evidence.published.entry(record.stream).or_default().extend(record.commits);
