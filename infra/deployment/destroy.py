@@ -62,14 +62,15 @@ def confirm(given, buckets):
 
 
 def empty(s3, bucket):
-    """Deletes every version of every object."""
+    """Deletes every version of every object. A listing that goes on while its objects go may pass over one: each begins anew."""
     deleted = 0
     try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        while True:
+            page = s3.list_object_versions(Bucket=bucket)
             found = page.get("Versions", []) + page.get("DeleteMarkers", [])
             objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
             if not objects:
-                continue
+                return
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             if answer.get("Errors"):
                 first = answer["Errors"][0]
