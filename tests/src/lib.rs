@@ -1,8 +1,12 @@
 //! What the end-to-end tests share: a cluster of real processes, and the evidence of what stands in it.
 //!
-//! The tests are in `tests/tests/`, a file per promise of the pipeline.
+//! The tests are in `tests/tests/`, a file per promise of the pipeline. One [`suite`] of them runs in any [`Place`]: on the
+//! embedded AWS, on a stack that was deployed to AWS or to an emulator, and on an emulator in a container.
 
 mod answer;
+mod place;
+pub mod suite;
+mod wait;
 
 use std::time::Duration;
 
@@ -12,7 +16,11 @@ use headwater_tool::{
     drive::{Driven, Plan},
 };
 
-pub use answer::Answer;
+pub use self::{
+    answer::Answer,
+    place::{Ask, Deployment, Place, Resources, Told},
+    wait::eventually,
+};
 
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_mins(2);
