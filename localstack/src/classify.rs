@@ -1,27 +1,32 @@
 //! Which operation a request asks for, read from its method, path, query and headers, as AWS does.
 
 use bytes::Bytes;
+use ferrokinesis::shard_iterator::decode_shard_iterator;
 use http::{HeaderMap, Method, Uri, request::Parts};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::fault::Request;
+use crate::signature::access_key_id;
 
 /// The part of a Kinesis request that names its stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct StreamName {
+struct Naming {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
+    shard_iterator: Option<String>,
 }
 
 /// Classifies a request.
 pub(crate) fn classify(parts: &Parts, body: &Bytes) -> Request {
     let mut request = Request {
         operation: String::new(),
+        caller: access_key_id(parts),
         bucket: None,
         key: None,
+        prefix: None,
         stream: None,
         function: None,
         headers: parts.headers.clone(),
@@ -40,6 +45,7 @@ pub(crate) fn classify(parts: &Parts, body: &Bytes) -> Request {
         request.key = decoded(key);
         let operation = s3_operation(parts, request.bucket.is_some(), request.key.is_some());
         request.operation = format!("s3:{operation}");
+        request.prefix = asked(parts, "prefix").and_then(decoded).filter(|_| operation.starts_with("List"));
     }
     request
 }
@@ -59,8 +65,16 @@ pub(crate) fn kinesis_operation(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn stream_name(body: &Bytes) -> Option<String> {
-    let named: StreamName = serde_json::from_slice(body).ok()?;
-    named.stream_name.or_else(|| Some(named.stream_arn?.rsplit_once('/')?.1.to_owned()))
+    let named: Naming = serde_json::from_slice(body).ok()?;
+    let by_arn = || Some(named.stream_arn?.rsplit_once('/')?.1.to_owned());
+    let by_iterator = || Some(decode_shard_iterator(&named.shard_iterator?).ok()?.1);
+    named.stream_name.or_else(by_arn).or_else(by_iterator)
+}
+
+/// The value of a parameter of the query, as it is written there.
+fn asked<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let mut pairs = parts.uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(asked, _)| *asked == name).map(|(_, value)| value)
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -69,10 +83,7 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 fn s3_operation(parts: &Parts, bucket: bool, key: bool) -> &'static str {
-    let asks = |name: &str| {
-        let query = parts.uri.query().unwrap_or_default();
-        query.split('&').any(|pair| pair.split('=').next() == Some(name))
-    };
+    let asks = |name: &str| asked(parts, name).is_some();
     match (&parts.method, bucket, key) {
         (&Method::GET, false, _) => "ListBuckets",
         (&Method::GET, true, false) if asks("list-type") => "ListObjectsV2",

@@ -20,11 +20,15 @@ use tokio::sync::watch;
 pub struct Request {
     /// Service and operation, as `s3:PutObject` or `kinesis:PutRecords`.
     pub operation: String,
+    /// Who asks: the id of the access key that the request is signed with, if it is signed at all.
+    pub caller: Option<String>,
     /// The bucket, for S3.
     pub bucket: Option<String>,
     /// The key, decoded, for S3.
     pub key: Option<String>,
-    /// The stream's name, for Kinesis, if the request is JSON and names one.
+    /// What the keys begin with, decoded, for a listing of S3 that says so.
+    pub prefix: Option<String>,
+    /// The stream's name, for Kinesis, if the request is JSON and names one, or has a shard iterator of one.
     pub stream: Option<String>,
     /// The function's name, for Lambda.
     pub function: Option<String>,
@@ -69,7 +73,7 @@ pub enum Fault {
 ///
 /// # Contract
 ///
-/// It is called once per request, before the request is done, from many threads at once, and must not block.
+/// [`on_request`](Hook::on_request) is called once per request, before the request is done, from many threads at once, and must not block.
 /// Requests that the process makes to itself, as an event source mapping's polls, are not shown to it.
 ///
 /// ```
@@ -89,6 +93,12 @@ pub trait Hook: Send + Sync + 'static {
     fn cut_in_body(&self, head: &Request) -> Option<usize> {
         let _ = head;
         None
+    }
+
+    /// Is told the HTTP status of an answer, before it goes out, whether or not it arrives. Requests that were dropped have
+    /// none.
+    fn on_answer(&self, request: &Request, status: u16) {
+        let _ = (request, status);
     }
 }
 

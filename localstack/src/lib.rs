@@ -5,7 +5,7 @@
 //!
 //! The journey of one request from outside:
 //!
-//! 1. `port` takes it in, `classify` says what it is, the hook of a test may say what to do with it ([`Fault`]), and
+//! 1. `port` takes it in, `classify` says what it is, `permission` what IAM would ask for, the hook of a test may say what to do with it ([`Fault`]), and
 //!    `connection` does to the answer's bytes what a bad network would;
 //! 2. `signature` checks who asks, if a key pair is demanded;
 //! 3. `s3` or `kinesis` does it, and with a data directory keeps it before the answer;
@@ -43,6 +43,7 @@ mod fault;
 mod kinesis;
 mod lambda;
 mod mapping;
+mod permission;
 mod port;
 mod s3;
 mod schedule;

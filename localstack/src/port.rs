@@ -196,9 +196,13 @@ impl Port {
         }
     }
 
-    /// Counts an answer; its body is read to its end for that, unless it is an event stream.
+    /// Counts an answer, and tells the hook of it; its body is read to its end for that, unless it is an event stream.
     async fn counted(&self, request: &Request, response: Response) -> Response {
         let status = response.status();
+        let hook = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hook) = hook {
+            hook.on_answer(request, status.as_u16());
+        }
         let (parts, body) = response.into_parts();
         let streams = parts
             .headers

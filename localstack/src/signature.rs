@@ -35,6 +35,12 @@ struct Claim<'a> {
     signature: &'a str,
 }
 
+/// The id of the key that a request is signed with, whether or not the signature is right.
+pub(crate) fn access_key_id(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(parse(header)?.access_key_id.to_owned())
+}
+
 /// Checks a request; the error is AWS's code.
 pub(crate) fn verify(credentials: &Credentials, parts: &Parts, body: &Bytes) -> Result<(), &'static str> {
     let kinesis = crate::classify::kinesis_operation(&parts.headers).is_some();

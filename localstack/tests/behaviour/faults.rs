@@ -1,13 +1,14 @@
 //! Faults and counts: lost requests, lost answers, held requests, made-up refusals.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use http::StatusCode;
-use localstack::{Fault, Gate, LocalAws, Options, Request};
+use localstack::{Fault, Gate, Hook, LocalAws, Options, Request};
 
-use super::client::s3;
+use super::client::{kinesis_as, s3, s3_as};
 
 async fn started() -> (LocalAws, aws_sdk_s3::Client) {
     let aws = LocalAws::start(Options::for_test()).await.unwrap();
@@ -92,6 +93,62 @@ async fn a_delay_delays() {
     let begin = tokio::time::Instant::now();
     client.put_object().bucket("bucket").key("a").send().await.unwrap();
     assert!(begin.elapsed() >= Duration::from_millis(50));
+}
+
+/// Who asked, the actions, what they are for, and the status of the answer.
+type Answered = (String, String, String, u16);
+
+/// Keeps what it is told of every answer.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Answered>>>);
+
+impl Hook for Told {
+    fn on_request(&self, _: &Request) -> Fault {
+        Fault::Pass
+    }
+
+    fn on_answer(&self, request: &Request, status: u16) {
+        let what = [&request.bucket, &request.key, &request.prefix, &request.stream];
+        let what = what.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let caller = request.caller.clone().unwrap_or_default();
+        self.0.lock().unwrap().push((caller, request.actions().join(" "), what, status));
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_told_who_asks_and_what_iam_would_ask_for() {
+    let (aws, _) = started().await;
+    aws.create_stream("stream", 1).await.unwrap();
+    let told = Told::default();
+    aws.on_request(told.clone());
+    let s3 = s3_as(&aws, "credit-limit", "secret");
+    let put = s3.put_object().bucket("bucket").key("views/ä b").if_none_match("*").send().await.unwrap();
+    let etag = put.e_tag.unwrap();
+    s3.head_object().bucket("bucket").key("views/ä b").send().await.unwrap();
+    s3.put_object().bucket("bucket").key("absent").if_match(&etag).send().await.unwrap_err();
+    s3.delete_object().bucket("bucket").key("views/ä b").if_match(etag).send().await.unwrap();
+    s3.get_object().bucket("bucket").key("absent").send().await.unwrap_err();
+    s3.list_objects_v2().bucket("bucket").prefix("views/ä").send().await.unwrap();
+    let kinesis = kinesis_as(&aws, "relay", "secret");
+    let iterator = kinesis.get_shard_iterator().stream_name("stream").shard_id("shardId-000000000000");
+    let iterator = iterator.shard_iterator_type("TRIM_HORIZON".into()).send().await.unwrap().shard_iterator;
+    kinesis.get_records().set_shard_iterator(iterator).send().await.unwrap();
+    reqwest::get(format!("{}/bucket/absent", aws.endpoint())).await.unwrap();
+    let expected = [
+        ("credit-limit", "s3:PutObject", "bucket views/ä b", 200),
+        ("credit-limit", "s3:GetObject", "bucket views/ä b", 200),
+        ("credit-limit", "s3:PutObject s3:GetObject", "bucket absent", 404),
+        ("credit-limit", "s3:DeleteObject s3:GetObject", "bucket views/ä b", 204),
+        ("credit-limit", "s3:GetObject", "bucket absent", 404),
+        ("credit-limit", "s3:ListBucket", "bucket views/ä", 200),
+        ("relay", "kinesis:GetShardIterator", "stream", 200),
+        ("relay", "kinesis:GetRecords", "stream", 200),
+        ("", "s3:GetObject", "bucket absent", 404),
+    ];
+    let expected = expected.map(|(caller, actions, what, status)| {
+        (caller.to_owned(), actions.to_owned(), what.to_owned(), status)
+    });
+    assert_eq!(*told.0.lock().unwrap(), expected);
 }
 
 #[tokio::test]

@@ -96,8 +96,9 @@ pub(super) fn function_options(
     binary: &str,
     invocation: Duration,
 ) -> FunctionOptions {
+    let env = environment(aws.endpoint(), binary).into_iter();
     FunctionOptions {
-        env: environment(aws.endpoint()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        env: env.map(|(name, value)| (name.to_owned(), value)).collect(),
         timeout: invocation,
         ..FunctionOptions::new(binary, binaries.path(binary))
     }

@@ -204,7 +204,7 @@ impl Cluster {
 
     /// One more process of a service, which the caller keeps, on `port` or on a free one.
     pub async fn spawn(&self, name: &'static str, port: u16) -> Result<Service, ClusterError> {
-        Service::spawn(name, &self.binaries.path(name), port, &environment(self.aws.endpoint())).await
+        Service::spawn(name, &self.binaries.path(name), port, &environment(self.aws.endpoint(), name)).await
     }
 
     /// A Lambda function that runs the binary of that name in this cluster, to be registered by the caller.
@@ -320,12 +320,12 @@ impl Cluster {
     }
 }
 
-/// What every process of the cluster is told.
-fn environment(endpoint: &str) -> Vec<(&'static str, String)> {
+/// What a process of the cluster is told. The id of its access key is the name of its binary, so that AWS knows who asks.
+fn environment(endpoint: &str, binary: &str) -> Vec<(&'static str, String)> {
     let own = |name, value: &str| (name, value.to_owned());
     let mut environment = vec![
         own("AWS_ENDPOINT_URL", endpoint),
-        own("AWS_ACCESS_KEY_ID", "local"),
+        own("AWS_ACCESS_KEY_ID", binary.rsplit('/').next().unwrap_or(binary)),
         own("AWS_SECRET_ACCESS_KEY", "local"),
         own("AWS_REGION", "us-east-1"),
         own("HEADWATER_STORE", STORE),
