@@ -9,7 +9,7 @@
 //! 4. [`mod@format`] is what then stands and travels: heads, pages, records, views.
 //! 5. [`consume`] makes views of it, each commit once, whatever is repeated, late or lost.
 //! 6. [`invariants`] are the promises, as predicates over what stands, which [`evidence`] gathers.
-//! 7. [`metric`] says what is counted on the way.
+//! 7. [`metric`] says what is counted on the way, and [`trace`] how one command is followed.
 //!
 //! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests.
 //!
@@ -60,6 +60,7 @@ pub mod publish;
 pub mod read;
 pub mod schema;
 mod store;
+pub mod trace;
 
 pub use self::{
     aggregate::Aggregate,

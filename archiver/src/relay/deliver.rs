@@ -9,9 +9,11 @@ use headwater::{
     port::Ports,
     publish::{Publisher, Unpublished},
     read::{HeadRead, Reader},
+    trace,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::unreadable;
 
@@ -64,7 +66,8 @@ async fn one(
     };
     let data = record.encode().map_err(unreadable(&key::head(stream)))?;
     tracing::info!(%stream, %version, "nobody has published this: the relay does");
-    publisher.publish(stream, data, last).await?;
+    let span = trace::publication(stream, &record.commits, "relay");
+    publisher.publish(stream, data, last).instrument(span).await?;
     Ok(true)
 }
 

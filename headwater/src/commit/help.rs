@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use super::{
     cache::{Cache, Known},
@@ -16,6 +17,7 @@ use crate::{
     port::Ports,
     publish::Publisher,
     read::Reader,
+    trace,
 };
 
 /// Publishes what others may have left unpublished.
@@ -55,7 +57,9 @@ impl Help {
                     "the stream's newest commit could not be published in time".to_owned(),
                 )
             };
-            let published = timeout_at(until, self.publisher.publish(stream, record, last)).await;
+            let span = trace::publication(stream, commits, "helper");
+            let publish = self.publisher.publish(stream, record, last).instrument(span);
+            let published = timeout_at(until, publish).await;
             let published = published.map_err(late)?;
             published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
             metric::count(metric::HELPS, 1);

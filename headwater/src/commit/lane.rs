@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{
     cache::{Cache, Known},
@@ -29,6 +30,7 @@ use crate::{
     port::{Ports, backoff},
     read::Reader,
     store::{Publication, Settings},
+    trace,
 };
 
 /// All lanes of a store.
@@ -280,7 +282,9 @@ impl Inner {
             }
         };
         let publish = async {
-            let mut publish = std::pin::pin!(self.help.publisher.publish(&stream, record, last));
+            let span = trace::publication(&stream, &commits, "writer");
+            let mut publish =
+                std::pin::pin!(self.help.publisher.publish(&stream, record, last).instrument(span));
             if let Ok(published) = timeout(self.patience, &mut publish).await {
                 match &published {
                     Ok(()) => answer(decided, Publication::Published),
@@ -355,6 +359,7 @@ fn committed(decided: &mut [Decided], draft: &Draft) {
     for ((task, _), commit) in tasks.zip(&draft.commits) {
         let Call { stream, commit_id, span, .. } = task.call();
         let version = commit.last;
+        span.record("version", version.get());
         span.in_scope(|| tracing::debug!(%stream, commit = %commit_id, %version, "committed"));
     }
 }

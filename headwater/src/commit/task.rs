@@ -21,6 +21,7 @@ use crate::{
     read::Reader,
     schema::Schemas,
     store::{Appended, ExecuteError, Executed, Expected, OnConflict, Options, Publication},
+    trace,
 };
 
 /// How often a command is decided again before it is a conflict.
@@ -61,7 +62,7 @@ pub(crate) struct Call {
     pub(super) stream: StreamId,
     pub(super) commit_id: CommitId,
     pub(super) deadline: Instant,
-    /// What the caller was doing: what is told of the commit is told as a part of it.
+    /// The commit's own, or the caller's: what is told of the commit is told within it.
     pub(super) span: Span,
     options: Options,
     clock: Arc<dyn Clock>,
@@ -80,7 +81,8 @@ impl Call {
             Some(id) => id,
             None => ports.entropy.unique().parse()?,
         };
-        let (span, clock) = (Span::current(), Arc::clone(&ports.clock));
+        let span = trace::commit(&stream, &commit_id, &mut options.meta);
+        let clock = Arc::clone(&ports.clock);
         Ok(Self { stream, commit_id, deadline, span, options, clock, losses: 0 })
     }
 

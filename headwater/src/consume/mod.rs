@@ -36,6 +36,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod trace;
 
 pub(crate) use self::decode::Types;
 pub use self::{

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use tokio::time::{sleep, timeout};
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 use super::{
     decode::{Feed, Types, decode},
@@ -30,6 +30,7 @@ use super::{
     projection::Projection,
     rule::{Planned, StreamCommit, plan},
     tell::Told,
+    trace,
 };
 use crate::{
     error::StoreError,
@@ -150,9 +151,13 @@ impl<P: Projection> Projector<P> {
         if feeds.is_empty() {
             return BTreeMap::new();
         }
+        let batch = trace::batch(P::NAME, &feeds, arrivals.len());
         let failed = match self.generations.now().await {
             Ok(Known { pointer, .. }) => {
-                let views = feeds.into_iter().map(|(key, feed)| self.feed(pointer, key, feed));
+                let views = feeds.into_iter().map(|(key, feed)| {
+                    let span = trace::view(P::NAME, &key, &feed, &batch);
+                    self.feed(pointer, key, feed).instrument(span)
+                });
                 stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await
             }
             Err(cause) => {

@@ -23,7 +23,7 @@ use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 use super::{
     decode::{Feed, decode},
@@ -36,6 +36,7 @@ use super::{
     rule::{Step, StreamCommit},
     tell::Told,
     timer::{Ticked, Timers},
+    trace,
 };
 use crate::{
     aws::{InvalidRecord, arrival},
@@ -121,8 +122,10 @@ impl<P: Process> Reactor<P> {
     /// number of the records of a stream that was not reacted to; all later records of that shard should come again too.
     pub async fn react(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
         let feeds = decode(self.views.projection(), arrivals);
+        let batch = trace::batch(P::NAME, &feeds, arrivals.len());
         let turns = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
-        let failed = stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect().await;
+        let turns = stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect();
+        let failed = turns.instrument(batch).await;
         metric::lag(&*self.views.clock, arrivals);
         lowest(failed)
     }
@@ -235,10 +238,11 @@ impl<P: Process> Reactor<P> {
             let event = Schemas::read_by::<Reading<P>>()
                 .decode(stored)
                 .map_err(|error| (version, ReactError::stuck(error)))?;
+            let span = trace::reaction(P::NAME, stream, version, commit);
             let (commit, at, meta, timers) = (&commit.id, commit.at, &commit.meta, &self.timers);
             let cause = Cause { stream, version, commit, at, meta, event, timers };
             let reaction = self.process().react(&self.store, &cause);
-            unwound(reaction).await.map_err(|error| (version, error))?;
+            unwound(reaction).instrument(span).await.map_err(|error| (version, error))?;
         }
         Ok(())
     }
@@ -246,7 +250,8 @@ impl<P: Process> Reactor<P> {
     /// Tells the process of one timer.
     async fn fire(&self, timer: Timer) -> Result<(), ReactError> {
         let due = Due { process: P::NAME, timer: &timer };
-        unwound(self.process().due(&self.store, &due)).await
+        let span = trace::due(P::NAME, &timer);
+        unwound(self.process().due(&self.store, &due)).instrument(span).await
     }
 }
 

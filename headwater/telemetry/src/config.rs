@@ -13,6 +13,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// Metrics are written.
     pub(crate) metrics: bool,
+    /// The collector that spans go to, if there is one.
+    pub(crate) collector: Option<String>,
     /// This is a Lambda, that is frozen between its invocations.
     pub(crate) lambda: bool,
 }
@@ -43,6 +45,7 @@ impl Config {
             name: name.unwrap_or_else(|| binary.to_owned()),
             log: read("HEADWATER_LOG").unwrap_or_else(|| "info".to_owned()),
             metrics,
+            collector: read("OTEL_EXPORTER_OTLP_ENDPOINT"),
             lambda: read("AWS_LAMBDA_RUNTIME_API").is_some(),
         })
     }
@@ -63,8 +66,13 @@ mod tests {
     #[test]
     fn without_a_word_only_rare_things_are_logged() {
         let config = read(&[("HEADWATER_METRICS", "")]).expect("complete");
-        let expected =
-            Config { name: "credit".to_owned(), log: "info".to_owned(), metrics: false, lambda: false };
+        let expected = Config {
+            name: "credit".to_owned(),
+            log: "info".to_owned(),
+            metrics: false,
+            collector: None,
+            lambda: false,
+        };
         assert_eq!(config, expected);
     }
 

@@ -13,11 +13,12 @@ use tracing_subscriber::{
     EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use crate::{config::Config, start::BoxError};
+use crate::{config::Config, start::BoxError, traces::Traces};
 
-/// Begins the logs of this process.
-pub(crate) fn begin(config: &Config) -> Result<(), BoxError> {
-    Ok(tracing_subscriber::registry().with(lines(&config.log, stderr)?).try_init()?)
+/// Begins the log of this process, and its traces.
+pub(crate) fn begin(config: &Config, traces: Option<&Traces>) -> Result<(), BoxError> {
+    let lines = lines(&config.log, stderr)?;
+    Ok(tracing_subscriber::registry().with(traces.map(Traces::layer)).with(lines).try_init()?)
 }
 
 /// The lines that these directives let through.
@@ -40,7 +41,7 @@ mod tests {
     };
 
     use serde_json::{Value, json};
-    use tracing::{debug, info, info_span, subscriber::with_default};
+    use tracing::{debug, info, info_span, level_filters::LevelFilter, subscriber::with_default};
 
     use super::*;
 
@@ -84,6 +85,18 @@ mod tests {
             json!([{"name": "request", "method": "POST"}, {"name": "commit", "commit": "c-1"}])
         );
         assert!(line["timestamp"].is_string(), "{line}");
+    }
+
+    #[test]
+    fn where_nobody_traces_what_is_not_logged_is_not_even_looked_at() {
+        let hint = |traces: Option<&Traces>| {
+            let lines = lines("info", stderr).expect("directives");
+            let subscriber = tracing_subscriber::registry().with(traces.map(Traces::layer)).with(lines);
+            Subscriber::max_level_hint(&subscriber)
+        };
+        assert_eq!(hint(None), Some(LevelFilter::INFO));
+        let traces = Traces::begin("credit", "http://127.0.0.1:4318").expect("an endpoint");
+        assert_eq!(hint(Some(&traces)), Some(LevelFilter::DEBUG));
     }
 
     #[test]

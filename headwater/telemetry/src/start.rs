@@ -4,7 +4,7 @@ use std::{error::Error, process::ExitCode};
 
 use tokio::runtime::Builder;
 
-use crate::{config::Config, logs, told::Told};
+use crate::{config::Config, told::Told};
 
 /// Any error, on its way to the operator.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -33,7 +33,6 @@ pub fn start(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>
 
 fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
     let config = Config::from_env()?;
-    logs::begin(&config)?;
     let told = Told::begin(&config)?;
     let mut runtime = match threads {
         Threads::One => Builder::new_current_thread(),
@@ -42,7 +41,7 @@ fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> R
     runtime.enable_all().build()?.block_on(async {
         // A Lambda tells at the end of each invocation.
         let served = if config.lambda { serve.await } else { told.beside(serve).await };
-        told.flush();
+        told.flush().await;
         served
     })
 }

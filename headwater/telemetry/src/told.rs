@@ -9,7 +9,7 @@ use std::{
 use futures::FutureExt;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{config::Config, emf::Emf, start::BoxError};
+use crate::{config::Config, emf::Emf, logs, start::BoxError, traces::Traces};
 
 /// How often a server tells.
 pub const EVERY: Duration = Duration::from_secs(10);
@@ -21,28 +21,35 @@ static TOLD: OnceLock<Told> = OnceLock::new();
 #[derive(Debug)]
 pub(crate) struct Told {
     metrics: Option<Arc<Emf>>,
+    traces: Option<Traces>,
 }
 
 impl Told {
-    /// Begins what the configuration asks for.
+    /// Begins what the configuration asks for, and the log in any case.
     pub(crate) fn begin(config: &Config) -> Result<&'static Self, BoxError> {
+        let collector = config.collector.as_deref();
+        let traces = collector.map(|collector| Traces::begin(&config.name, collector)).transpose()?;
+        logs::begin(config, traces.as_ref())?;
         let metrics = config.metrics.then(|| Arc::new(Emf::new(config.name.clone())));
         if let Some(emf) = &metrics {
             metrics::set_global_recorder(Arc::clone(emf))?;
             headwater::metric::describe();
         }
-        Ok(TOLD.get_or_init(|| Self { metrics }))
+        Ok(TOLD.get_or_init(|| Self { metrics, traces }))
     }
 
     /// Nothing is to be told.
     fn is_silent(&self) -> bool {
-        self.metrics.is_none()
+        self.metrics.is_none() && self.traces.is_none()
     }
 
     /// Tells all that came since the last time.
-    pub(crate) fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         if let Some(metrics) = &self.metrics {
             metrics.flush();
+        }
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
         }
     }
 
@@ -57,7 +64,7 @@ impl Told {
             ticks.tick().await;
             loop {
                 ticks.tick().await;
-                self.flush();
+                self.flush().await;
             }
         };
         tokio::select! {
@@ -71,6 +78,6 @@ impl Told {
 pub async fn invocation<T>(work: impl Future<Output = T>) -> T {
     let Some(told) = TOLD.get().filter(|told| !told.is_silent()) else { return work.await };
     let done = AssertUnwindSafe(work).catch_unwind().await;
-    told.flush();
+    told.flush().await;
     done.unwrap_or_else(|panic| resume_unwind(panic))
 }

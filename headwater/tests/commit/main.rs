@@ -16,3 +16,4 @@ mod process;
 mod publishing;
 mod requests;
 mod schemas;
+mod traced;

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const SESSION_TOKEN: HeaderName = HeaderName::from_static("session-token");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static(headwater::trace::TRACEPARENT);
 /// Longest correlation or causation id, in bytes.
 const ID_BYTES: usize = 128;
 
@@ -84,7 +84,7 @@ impl CommandHeaders {
         };
         let mut meta = Meta::new();
         if let Some(traceparent) = traceparent(headers) {
-            meta.insert("traceparent".to_owned(), traceparent.into());
+            meta.insert(headwater::trace::TRACEPARENT.to_owned(), traceparent.into());
         }
         for (name, member) in [("X-Correlation-Id", "correlation"), ("X-Causation-Id", "causation")] {
             if let Some(id) =
@@ -215,18 +215,10 @@ fn version(tag: &str) -> Option<Version> {
     plain.then(|| digits.parse().ok().map(Version::new))?
 }
 
-/// A W3C trace context of version 00 or a later one that reads the same: `00-{32}-{16}-{2}` lower-case hexadecimal
-/// digits, the ids not all zeros.
+/// The caller's trace context.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(&TRACEPARENT)?.to_str().ok()?;
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let parts: Vec<&str> = text.split('-').collect();
-    let shaped = matches!(parts[..], [version, trace, parent, flags]
-        if [version.len(), trace.len(), parent.len(), flags.len()] == [2, 32, 16, 2]
-            && parts.iter().all(|part| part.bytes().all(hexadecimal))
-            && version != "ff"
-            && [trace, parent].iter().all(|id| id.bytes().any(|byte| byte != b'0')));
-    shaped.then_some(text)
+    headwater::trace::is_traceparent(text).then_some(text)
 }
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ use axum::{
     middleware::{Next, from_fn},
     response::IntoResponse,
 };
+use headwater::trace;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::error::Overloaded};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
-use tracing::Span;
+use tracing::{Span, field::Empty};
 use utoipa::openapi::OpenApi;
 
 use crate::{document, headers, problem::Problem};
@@ -63,13 +64,27 @@ pub(crate) fn layered(router: Router, in_flight: usize, patience: Duration) -> R
 
 fn span(request: &Request) -> Span {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let trace = headers::traceparent(request.headers());
-    tracing::info_span!("request", method = %request.method(), path, traceparent = trace)
+    let caller = headers::traceparent(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        method = %request.method(),
+        path,
+        status = Empty,
+        traceparent = caller,
+    );
+    if let Some(caller) = caller {
+        trace::follow(&span, caller);
+    }
+    span
 }
 
-fn done(response: &Response<Body>, took: Duration, _span: &Span) {
+fn done(response: &Response<Body>, took: Duration, span: &Span) {
     let (status, milliseconds) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
+    span.record("status", status);
     if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
         tracing::warn!(status, milliseconds, "failed");
     } else {
         let shown = headers::shown(response.headers());

@@ -10,6 +10,7 @@ mod reacting;
 mod rebuilding;
 mod schemas;
 mod timing;
+mod traced;
 
 use std::{
     collections::BTreeMap,

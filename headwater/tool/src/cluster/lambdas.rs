@@ -17,7 +17,7 @@ use futures::future::join_all;
 use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType, Schedule};
 use serde_json::json;
 
-use super::{ClusterError, FAILURES, Relay, STREAM, binaries::Binaries, environment};
+use super::{ClusterError, FAILURES, Relay, STREAM, binaries::Binaries, named};
 
 /// The functions with a mapping each, and the kinds of streams that it lets through; all without any.
 const MAPPED: [(&str, &[&str]); 6] = [
@@ -60,13 +60,13 @@ impl Triggers {
 /// Registers every Lambda and starts its mapping or schedule.
 pub(super) async fn register(
     aws: &LocalAws,
-    binaries: &Binaries,
+    function_options: &impl Fn(&str, Duration) -> FunctionOptions,
     invocation: Duration,
     relay: Option<Relay>,
 ) -> Result<Triggers, ClusterError> {
     let mut mappings = Vec::new();
     for (function, kinds) in MAPPED {
-        aws.function(function_options(aws, binaries, function, invocation));
+        aws.function(function_options(function, invocation));
         let mapping = MappingOptions { filters: filters(kinds), ..MappingOptions::new(STREAM, function) };
         let mapping = match function {
             "archiver" => archive(mapping),
@@ -77,13 +77,12 @@ pub(super) async fn register(
         let started = aws.mapping(mapping).await;
         mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
     }
-    let relay = relay.map(|relay| schedule(aws, binaries, relay));
+    let relay = relay.map(|relay| schedule(aws, function_options("relay", PASS), relay));
     Ok(Triggers { mappings, _relay: relay, _timers: Some(aws.schedule(TRANSFERS, TICK)) })
 }
 
 /// Registers the relay, and lets it pass again and again.
-fn schedule(aws: &LocalAws, binaries: &Binaries, Relay { every, age }: Relay) -> Schedule {
-    let mut function = function_options(aws, binaries, "relay", PASS);
+fn schedule(aws: &LocalAws, mut function: FunctionOptions, Relay { every, age }: Relay) -> Schedule {
     function.env.insert("HEADWATER_RELAY_AGE".to_owned(), age.as_secs().to_string());
     aws.function(function);
     aws.schedule("relay", every)
@@ -91,12 +90,12 @@ fn schedule(aws: &LocalAws, binaries: &Binaries, Relay { every, age }: Relay) ->
 
 /// A function of the cluster that runs the binary of that name.
 pub(super) fn function_options(
-    aws: &LocalAws,
     binaries: &Binaries,
     binary: &str,
     invocation: Duration,
+    environment: &[(&'static str, String)],
 ) -> FunctionOptions {
-    let env = environment(aws.endpoint(), binary).into_iter();
+    let env = named(environment, binary).into_iter();
     FunctionOptions {
         env: env.map(|(name, value)| (name.to_owned(), value)).collect(),
         timeout: invocation,

@@ -65,6 +65,8 @@ pub struct Options {
     pub invocation: Duration,
     /// Whether the relay runs beside the other Lambdas.
     pub relay: Option<Relay>,
+    /// What every process is told beside where things are.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// How the relay runs.
@@ -94,6 +96,7 @@ impl Default for Options {
             lambdas: true,
             invocation: Duration::from_mins(1),
             relay: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -136,6 +139,7 @@ pub struct Cluster {
     services: Mutex<BTreeMap<&'static str, Vec<Option<Service>>>>,
     addresses: Addresses,
     invocation: Duration,
+    environment: Vec<(&'static str, String)>,
     triggers: Triggers,
 }
 
@@ -175,14 +179,19 @@ impl Cluster {
             let created = aws.create_stream(stream, shards).await;
             created.map_err(|error| ClusterError::Create(error.to_string()))?;
         }
+        let environment = environment(aws.endpoint(), options.environment);
         let mut triggers = Triggers::default();
         if options.lambdas {
             progress("the Lambdas");
-            triggers = lambdas::register(&aws, &binaries, options.invocation, options.relay).await?;
+            let function = |binary: &str, invocation| {
+                lambdas::function_options(&binaries, binary, invocation, &environment)
+            };
+            triggers = lambdas::register(&aws, &function, options.invocation, options.relay).await?;
         }
         let cluster = Self {
             aws,
             binaries,
+            environment,
             services: Mutex::default(),
             addresses: Addresses::default(),
             invocation: options.invocation,
@@ -204,12 +213,12 @@ impl Cluster {
 
     /// One more process of a service, which the caller keeps, on `port` or on a free one.
     pub async fn spawn(&self, name: &'static str, port: u16) -> Result<Service, ClusterError> {
-        Service::spawn(name, &self.binaries.path(name), port, &environment(self.aws.endpoint(), name)).await
+        Service::spawn(name, &self.binaries.path(name), port, &named(&self.environment, name)).await
     }
 
     /// A Lambda function that runs the binary of that name in this cluster, to be registered by the caller.
     pub fn function(&self, binary: &str) -> FunctionOptions {
-        lambdas::function_options(&self.aws, &self.binaries, binary, self.invocation)
+        lambdas::function_options(&self.binaries, binary, self.invocation, &self.environment)
     }
 
     /// Kills a process of a service, as a failing machine would, and starts another one in its place after a pause. Its
@@ -320,12 +329,11 @@ impl Cluster {
     }
 }
 
-/// What a process of the cluster is told. The id of its access key is the name of its binary, so that AWS knows who asks.
-fn environment(endpoint: &str, binary: &str) -> Vec<(&'static str, String)> {
+/// What every process of the cluster is told; `more` may say otherwise.
+fn environment(endpoint: &str, more: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
     let own = |name, value: &str| (name, value.to_owned());
     let mut environment = vec![
         own("AWS_ENDPOINT_URL", endpoint),
-        own("AWS_ACCESS_KEY_ID", binary.rsplit('/').next().unwrap_or(binary)),
         own("AWS_SECRET_ACCESS_KEY", "local"),
         own("AWS_REGION", "us-east-1"),
         own("HEADWATER_STORE", STORE),
@@ -335,5 +343,14 @@ fn environment(endpoint: &str, binary: &str) -> Vec<(&'static str, String)> {
     ];
     let log = std::env::var("HEADWATER_LOG").unwrap_or_else(|_| "warn".to_owned());
     environment.push(("HEADWATER_LOG", log));
+    environment.extend(more);
     environment
+}
+
+/// What one process is told. The id of its access key is the name of its binary, so that AWS knows who asks.
+fn named(environment: &[(&'static str, String)], binary: &str) -> Vec<(&'static str, String)> {
+    let name = binary.rsplit('/').next().unwrap_or(binary);
+    let mut named = vec![("AWS_ACCESS_KEY_ID", name.to_owned())];
+    named.extend_from_slice(environment);
+    named
 }
