@@ -38,6 +38,7 @@ const BY_AWS: [ByAws; 4] = [
     ByAws {
         sid: "Mapping",
         actions: &[
+            "kinesis:DescribeStream",
             "kinesis:DescribeStreamSummary",
             "kinesis:GetRecords",
             "kinesis:GetShardIterator",
