@@ -48,6 +48,12 @@ const BY_AWS: [ByAws; 4] = [
         why: "Lambda reads the stream for the event source mapping",
     },
     ByAws {
+        sid: "FanOut",
+        actions: &["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"],
+        on: &["Stream `consumer/*`"],
+        why: "Lambda reads the stream for the event source mapping, with `Readers` fanned out",
+    },
+    ByAws {
         sid: "GivenUp",
         actions: &["s3:PutObject", "s3:ListBucket"],
         on: &["Failures", "Failures `*`"],
