@@ -2,9 +2,12 @@
 
 - `check.py ready URL` waits until it answers.
 - `check.py stands URL`, after a deployment, prints a line of figures; exits with 1 where a kind of resource is missing.
+- `check.py measures URL`, after the suite, waits until the log of every function has a metric in the embedded format; exits with 1
+  where one is not called what its function's alarms call it.
 - `check.py nothing URL`, after it was destroyed, exits with 1 if anything was left behind, and says what.
 """
 
+import json
 import sys
 import time
 import urllib.request
@@ -13,19 +16,27 @@ import boto3
 
 # Seconds in which it must answer.
 PATIENCE = 60.0
+# Seconds in which every function must have measured something: the relay comes once a minute.
+MINUTES = 180.0
 
 
-def resources(endpoint):
-    """What stands, by kind: names."""
+def asking(endpoint):
+    """A client of a service, and whatever a service lists."""
 
     def client(service):
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", **keys)
 
-    def listed(service, operation, member, name):
-        pages = client(service).get_paginator(operation).paginate()
+    def listed(service, operation, member, name, **of):
+        pages = client(service).get_paginator(operation).paginate(**of)
         return [one[name] if name else one for page in pages for one in page[member]]
 
+    return client, listed
+
+
+def resources(endpoint):
+    """What stands, by kind: names."""
+    client, listed = asking(endpoint)
     stacks = client("cloudformation").describe_stacks()["Stacks"]
     keys = [client("kms").describe_key(KeyId=key)["KeyMetadata"] for key in listed("kms", "list_keys", "Keys", "KeyId")]
     return {
@@ -66,6 +77,37 @@ def stands(endpoint):
         sys.exit(f"error: the deployment has no {', '.join(missing)}")
 
 
+def measures(endpoint):
+    """Compares what functions measure with what alarms watch."""
+    client, listed = asking(endpoint)
+    functions = {one["FunctionName"]: one for one in listed("lambda", "list_functions", "Functions", None)}
+    watched = set()
+    for alarm in listed("cloudwatch", "describe_alarms", "MetricAlarms", None):
+        if alarm["Namespace"] == "Headwater":
+            [dimension] = alarm["Dimensions"]
+            if dimension["Name"] != "Function" or dimension["Value"] not in functions:
+                sys.exit(f"error: the alarm {alarm['AlarmName']} watches {dimension}, and there is no such function")
+            watched.add(alarm["MetricName"])
+    deadline = time.monotonic() + MINUTES
+    silent, seen = set(functions), set()
+    while silent:
+        for name in sorted(silent):
+            group = functions[name]["LoggingConfig"]["LogGroup"]
+            for message in listed("logs", "filter_log_events", "events", "message", logGroupName=group):
+                if '"CloudWatchMetrics"' not in message:
+                    continue
+                document = json.loads(message)
+                if document["Function"] != name:
+                    sys.exit(f"error: {name} calls itself {document['Function']} in its metrics: no alarm would see it")
+                seen |= document.keys()
+                silent.discard(name)
+        if silent and time.monotonic() > deadline:
+            sys.exit(f"error: nothing was measured by {', '.join(sorted(silent))}")
+        time.sleep(0.5 if silent else 0)
+    # What went wrong nowhere was not measured.
+    print(f"{len(functions)} functions measured {', '.join(sorted(seen - {'_aws', 'Function'}))}; watched: {', '.join(sorted(watched))}")
+
+
 def nothing(endpoint):
     """Looks for what was left behind."""
     left = {kind: names for kind, names in resources(endpoint).items() if names}
@@ -77,4 +119,4 @@ def nothing(endpoint):
 
 
 if __name__ == "__main__":
-    {"ready": ready, "stands": stands, "nothing": nothing}[sys.argv[1]](sys.argv[2])
+    {"ready": ready, "stands": stands, "measures": measures, "nothing": nothing}[sys.argv[1]](sys.argv[2])
