@@ -73,7 +73,7 @@ impl Emf {
     }
 
     /// The documents of what came since the last time, at this time in milliseconds since 1970.
-    fn take(&self, at: i64) -> Vec<Value> {
+    pub(crate) fn take(&self, at: i64) -> Vec<Value> {
         let instruments = lock(&self.instruments);
         let units = lock(&self.units);
         let measured = instruments.iter().filter_map(|(name, instrument)| {

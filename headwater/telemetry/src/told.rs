@@ -53,6 +53,13 @@ impl Told {
         }
     }
 
+    /// Tells what came of `work`, also where it panics.
+    async fn after<T>(&self, work: impl Future<Output = T>) -> T {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        self.flush().await;
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     /// Runs a server to its end, and tells meanwhile.
     pub(crate) async fn beside<T>(&self, server: impl Future<Output = T>) -> T {
         if self.is_silent() {
@@ -76,8 +83,30 @@ impl Told {
 
 /// Runs one invocation of a Lambda, and tells what came of it before it ends: also where it fails, or panics.
 pub async fn invocation<T>(work: impl Future<Output = T>) -> T {
-    let Some(told) = TOLD.get().filter(|told| !told.is_silent()) else { return work.await };
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    told.flush().await;
-    done.unwrap_or_else(|panic| resume_unwind(panic))
+    match TOLD.get().filter(|told| !told.is_silent()) {
+        Some(told) => told.after(work).await,
+        None => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{counter, with_local_recorder};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_panic_leaves_behind_is_told_and_the_panic_goes_on() {
+        let emf = Arc::new(Emf::new("credit".to_owned()));
+        let told = Told { metrics: Some(Arc::clone(&emf)), traces: None };
+        for panics in [false, true] {
+            let work = async {
+                with_local_recorder(&emf, || counter!("Commits").increment(1));
+                assert!(!panics, "out of range");
+            };
+            let done = AssertUnwindSafe(told.after(work)).catch_unwind().await;
+            assert_eq!(done.is_err(), panics);
+            assert_eq!(emf.take(0), [] as [serde_json::Value; 0], "it is told already");
+        }
+    }
 }

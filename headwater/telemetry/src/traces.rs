@@ -139,9 +139,6 @@ impl SpanProcessor for Ended {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
         let mut waiting = self.lock();
         if waiting.spans.len() < WAITING {
             waiting.spans.push(span);

@@ -142,6 +142,11 @@ async fn a_commit_is_followed_through_the_logs_and_counted_by_its_lambdas() {
     assert!(view["Lag"].is_number(), "{view}");
     let segment = line("metrics of the archive", &|line| line["Function"] == "archiver").await;
     assert!(segment["ArchivedCommits"].is_number() && segment["SegmentBytes"].is_number(), "{segment}");
-    assert_eq!(segment["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Headwater");
+    let directive = &segment["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(directive["Namespace"], "Headwater");
+    for (name, unit) in [("Lag", "Milliseconds"), ("SegmentBytes", "Bytes"), ("Segments", "Count")] {
+        let metrics = directive["Metrics"].as_array().expect("definitions");
+        assert!(metrics.contains(&json!({"Name": name, "Unit": unit})), "{segment}");
+    }
     assert!(cluster.stop(PATIENCE).await);
 }
