@@ -22,7 +22,7 @@ struct ByAws {
     why: &'static str,
 }
 
-const BY_AWS: [ByAws; 4] = [
+const BY_AWS: [ByAws; 5] = [
     ByAws {
         sid: "Logs",
         actions: &["logs:CreateLogStream", "logs:PutLogEvents"],
