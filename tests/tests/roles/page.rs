@@ -196,9 +196,13 @@ fn short(resource: &str) -> String {
         return key.map_or((*name).to_owned(), |key| format!("{name} `{key}`"));
     }
     let streams = [(STREAM, "Stream"), (CREDIT_LIMITS, "Forward")];
-    let stream = streams.iter().find(|(name, _)| resource.ends_with(&format!(":stream/{name}")));
+    let stream = streams.iter().find_map(|(name, short)| {
+        let (_, below) = resource.split_once(&format!(":stream/{name}"))?;
+        (below.is_empty() || below.starts_with('/')).then_some((short, below))
+    });
     match (stream, resource.split(':').nth(2)) {
-        (Some((_, name)), _) => (*name).to_owned(),
+        (Some((name, "")), _) => (*name).to_owned(),
+        (Some((name, below)), _) => format!("{name} `{}`", &below[1..]),
         (None, Some("logs")) => "its logs".to_owned(),
         (None, Some("kms")) => "the key".to_owned(),
         _ => panic!("{resource} has no name"),
@@ -211,6 +215,7 @@ pub(crate) fn assert_by_aws(policies: &Policies, mappings: &BTreeMap<String, boo
     for (role, statements) in &policies.roles {
         let has = |sid| statements.iter().any(|statement| statement.sid == sid);
         assert_eq!(has("Mapping"), mappings.contains_key(role), "{role}");
+        assert_eq!(has("FanOut"), mappings.contains_key(role), "{role}");
         assert_eq!(has("GivenUp"), mappings.get(role).is_some_and(|kept| *kept), "{role}");
         for statement in statements {
             let Some(by_aws) = by_aws(&statement.sid) else { continue };
