@@ -6,7 +6,7 @@
 //! 1. `batch` takes what Lambda hands over and answers with what must come again;
 //! 2. `decode` turns arrivals into commits, grouped by the view that they feed;
 //! 3. `project` reads each view once;
-//! 4. [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
+//! 4. `work` says what is to be done to it, and [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
 //! 5. `fold` applies it all in memory; an event that cannot be applied parks its stream (`park`) in that view;
 //! 6. `forward` publishes what follows for others, if the projection derives events;
 //! 7. `project` writes the view once, by compare-and-swap, with the versions it reflects in the same object, and `tell` says so.
@@ -37,6 +37,7 @@ mod tell;
 mod tests;
 mod timer;
 mod trace;
+mod work;
 
 pub(crate) use self::decode::Types;
 pub use self::{

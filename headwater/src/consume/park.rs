@@ -9,11 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tracing::warn;
 
-use super::{
-    generation::generations,
-    project::{Projector, Work},
-    projection::Projection,
-};
+use super::{generation::generations, project::Projector, projection::Projection, work::Work};
 use crate::{
     error::StoreError,
     format::{

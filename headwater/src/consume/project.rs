@@ -28,14 +28,13 @@ use super::{
     generation::{Generations, Known},
     heal::Heads,
     projection::Projection,
-    rule::{Planned, StreamCommit, plan},
     tell::Told,
     trace,
+    work::Work,
 };
 use crate::{
     error::StoreError,
     format::{key, pointer::Pointer, view::View},
-    id::{StreamId, Version},
     metric,
     port::{Arrival, Clock, Entropy, Got, Log, ObjectError, Objects, Ports, Precondition, Sequence, backoff},
     read::Reader,
@@ -59,39 +58,6 @@ pub struct Projector<P: Projection> {
     pub(super) objects: Arc<dyn Objects>,
     pub(super) entropy: Arc<dyn Entropy>,
     forward: Option<Arc<dyn Log>>,
-}
-
-/// What to do to a view.
-pub(super) enum Work<'a> {
-    /// Take these commits in.
-    Take(&'a [StreamCommit]),
-    /// Take in all that the heads of these streams have.
-    Heal(&'a [StreamId]),
-    /// Take the mark off this stream and go on with it; tells whether there was one.
-    Unpark { stream: &'a StreamId, marked: bool },
-}
-
-impl Work<'_> {
-    /// The steps from the view as it was read; `None` where there is no mark to take off.
-    pub(super) fn plan<S>(&mut self, view: &mut View<S>) -> Option<Vec<Planned>> {
-        match self {
-            Self::Take(commits) => Some(plan(view, commits)),
-            Self::Heal(streams) => {
-                let free = streams.iter().filter(|stream| !view.parked.contains_key(stream));
-                let heal = |stream: &StreamId| {
-                    let after = view.applied(stream);
-                    Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }
-                };
-                Some(free.map(heal).collect())
-            }
-            Self::Unpark { stream, marked } => {
-                // In a later round the mark may be off already, by a write whose answer was lost.
-                *marked |= view.parked.remove(*stream).is_some();
-                let after = view.applied(stream);
-                marked.then(|| vec![Planned::Heal { stream: stream.clone(), after, claimed: Version::ZERO }])
-            }
-        }
-    }
 }
 
 /// What became of a write.

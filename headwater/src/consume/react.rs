@@ -31,12 +31,13 @@ use super::{
     heal::Heads,
     park::Unparked,
     process::{Cause, Due, Process, ReactError},
-    project::{Projector, Put, ROUNDS, VIEWS_AT_A_TIME, Work, lowest},
+    project::{Projector, Put, ROUNDS, VIEWS_AT_A_TIME, lowest},
     projection::{ApplyError, Envelope, Projection},
     rule::{Step, StreamCommit},
     tell::Told,
     timer::{Ticked, Timers},
     trace,
+    work::Work,
 };
 use crate::{
     aws::{InvalidRecord, arrival},

@@ -23,11 +23,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{
-    decode::view_key,
-    generation::FRESH,
-    project::{Projector, Work},
-    projection::Projection,
-    rule::StreamCommit,
+    decode::view_key, generation::FRESH, project::Projector, projection::Projection, rule::StreamCommit,
+    work::Work,
 };
 use crate::{
     error::StoreError,

@@ -3,8 +3,8 @@
 use tracing::{debug, info};
 
 use super::{
-    project::Work,
     rule::{Planned, Step, StreamCommit},
+    work::Work,
 };
 use crate::{
     format::view::View,

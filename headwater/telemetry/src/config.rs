@@ -1,8 +1,12 @@
 //! Configuration: the environment, read once at cold start; an error names the variable.
 
-use std::env::{self, VarError};
+use std::{
+    env::{self, VarError},
+    error::Error,
+};
 
-use crate::start::BoxError;
+/// Any error, on its way to the operator.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What is told, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,6 +26,7 @@ mod told;
 mod traces;
 
 pub use self::{
-    start::{BoxError, Threads, start},
+    config::BoxError,
+    start::{Threads, start},
     told::{EVERY, invocation},
 };

@@ -13,7 +13,10 @@ use tracing_subscriber::{
     EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use crate::{config::Config, start::BoxError, traces::Traces};
+use crate::{
+    config::{BoxError, Config},
+    traces::Traces,
+};
 
 /// Begins the log of this process, and its traces.
 pub(crate) fn begin(config: &Config, traces: Option<&Traces>) -> Result<(), BoxError> {

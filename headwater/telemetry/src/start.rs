@@ -4,10 +4,10 @@ use std::{error::Error, process::ExitCode};
 
 use tokio::runtime::Builder;
 
-use crate::{config::Config, told::Told};
-
-/// Any error, on its way to the operator.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+use crate::{
+    config::{BoxError, Config},
+    told::Told,
+};
 
 /// On how many threads a binary runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

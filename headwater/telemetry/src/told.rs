@@ -9,7 +9,12 @@ use std::{
 use futures::FutureExt;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{config::Config, emf::Emf, logs, start::BoxError, traces::Traces};
+use crate::{
+    config::{BoxError, Config},
+    emf::Emf,
+    logs,
+    traces::Traces,
+};
 
 /// How often a server tells.
 pub const EVERY: Duration = Duration::from_secs(10);

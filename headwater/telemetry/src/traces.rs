@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-use crate::start::BoxError;
+use crate::config::BoxError;
 
 /// How long an export may take.
 const PATIENCE: Duration = Duration::from_secs(1);
