@@ -2,7 +2,7 @@
 //!
 //! 1. Every scenario runs at the same time as the others, with names of this run: a stack that holds data will do, and one
 //!    that others use as well.
-//! 2. When all have ended well, [`standing`] reads what stands of the run, and checks H1 to H11 over it.
+//! 2. When all have ended well, `standing` reads what stands of the run, and checks H1 to H11 over it.
 //!
 //! Nothing here fails, restarts, throttles or reshards what it runs on: an emulator does not do that as AWS does. Those are
 //! tried on the embedded AWS alone, by the other tests of this crate.
