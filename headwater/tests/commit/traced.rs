@@ -1,6 +1,6 @@
 //! Traces: a commit's span, its context in `meta`, and its publication by whomever.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use headwater::{
     Options,
@@ -10,7 +10,7 @@ use headwater::{
 };
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use tracing::{Instrument, info_span, subscriber::DefaultGuard};
+use tracing::{Dispatch, Instrument, info_span, subscriber::DefaultGuard};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use crate::{
@@ -19,6 +19,10 @@ use crate::{
 };
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// A second subscriber, for as long as the tests run. Where there is only one, a span that another thread comes to first is asked
+/// of that thread's, which has none, and is off for all.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
 
 /// Traces this thread.
 struct Traced {
@@ -29,6 +33,7 @@ struct Traced {
 
 impl Traced {
     fn begin() -> Self {
+        LazyLock::force(&SECOND);
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));

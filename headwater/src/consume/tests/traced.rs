@@ -33,6 +33,9 @@ fn parts(span: &SpanData) -> Vec<String> {
 async fn a_view_is_a_part_of_a_commits_trace_and_linked_to_its_batch() {
     let spans = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+    // Beside a second subscriber: with one alone, a span that another thread comes to first is asked of that thread's, which
+    // has none, and is off for all.
+    let _second = tracing::Dispatch::new(Registry::default());
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     let _guard = tracing::subscriber::set_default(Registry::default().with(layer));
     let bench = Bench::new();
