@@ -89,7 +89,7 @@ def compile_across(names, architecture):
     flag = {"x86_64": "--x86-64", "arm64": "--arm64"}[architecture]
     cargo = ["cargo", "lambda", "build", "--release", "--locked", flag, *wanted(names)]
     tools = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
-    run([ROOT / "infra/python", "cross", "-c", tools, *cargo], stdout=sys.stderr)
+    run([ROOT / ".ci/python", ROOT / "infra/requirements/cross.txt", "-c", tools, *cargo], stdout=sys.stderr)
     directory = target() / "lambda"
     # It calls each binary what Lambda calls it.
     for name in names:

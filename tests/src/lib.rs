@@ -5,6 +5,7 @@
 
 mod answer;
 mod place;
+mod rebuild;
 pub mod suite;
 mod wait;
 
@@ -19,7 +20,8 @@ use headwater_tool::{
 pub use self::{
     answer::Answer,
     place::{Ask, Deployment, Place, Resources, Told},
-    wait::eventually,
+    rebuild::rebuilt,
+    wait::{eventually, until},
 };
 
 /// How long anything may take that is waited for.

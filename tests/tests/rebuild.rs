@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used, reason = "a test")]
 
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use headwater::{
     consume::generations,
@@ -11,31 +11,14 @@ use headwater::{
     port::{Got, Ports},
     read::Reader,
 };
-use headwater_tests::{Answer, PATIENCE, assert_every_invariant, cluster, plan};
+use headwater_tests::{Answer, PATIENCE, assert_every_invariant, cluster, plan, rebuilt};
 use headwater_tool::{
-    cluster::{CREDIT_LIMITS, Cluster, STORE, STREAM, binaries::Binaries},
+    cluster::{STORE, STREAM},
     drive::drive,
 };
 use indicatif::ProgressBar;
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::{process::Command, time::timeout};
-
-/// Rebuilds a projection by the real tool; tells the generation that serves then.
-async fn rebuilt(cluster: &Cluster, projection: &str, more: &[&str]) -> u64 {
-    let binary = Binaries::ready().expect("the binaries").path("headwater");
-    let mut command = Command::new(binary);
-    command
-        .args(["rebuild", projection, "--json"])
-        .args(more)
-        .env("AWS_ENDPOINT_URL", cluster.aws().endpoint());
-    command.env("HEADWATER_FORWARD", CREDIT_LIMITS).stdin(Stdio::null()).kill_on_drop(true);
-    let ended = timeout(PATIENCE, command.output()).await.expect("it ends in time").expect("it starts");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    let told: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
-    assert_eq!(told["projection"], projection);
-    told["generation"].as_u64().expect("a generation")
-}
 
 /// Every view of a generation: its state, and what it reflects.
 async fn views(ports: &Ports, projection: &str, generation: u32) -> BTreeMap<String, (Value, Value)> {

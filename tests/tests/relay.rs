@@ -20,7 +20,7 @@ use headwater::{
     format::{key, view::View},
     port::{Got, Objects},
 };
-use headwater_tests::{PATIENCE, assert_every_invariant, cluster};
+use headwater_tests::{PATIENCE, assert_every_invariant, cluster, until};
 use headwater_tool::{
     Need, Target,
     audit::checks,
@@ -31,7 +31,7 @@ use jiff::SignedDuration;
 use localstack::{Fault, Gate, Request};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 /// How old a head must be for these relays.
 const AGE: Duration = Duration::from_secs(1);
@@ -59,15 +59,6 @@ async fn open(url: &str, id: &str) {
 async fn credit(url: &str, id: &str, amount: i64) {
     let credited = Client::new().post(format!("{url}/accounts/{id}/credit")).json(&json!({"amount": amount}));
     assert_eq!(credited.send().await.expect("an answer").status(), StatusCode::OK);
-}
-
-/// Waits until `done` says so.
-async fn until<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done().await {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Waits until what stands now is old enough for the relay.

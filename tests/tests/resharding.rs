@@ -14,7 +14,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -30,9 +29,9 @@ use headwater::{
     format::{key, record::Record, view::View},
     port::{Arrival, Got, Objects, Sequence},
 };
-use headwater_tests::{Answer, PATIENCE, assert_every_invariant, plan};
+use headwater_tests::{Answer, PATIENCE, assert_every_invariant, plan, rebuilt, until};
 use headwater_tool::{
-    cluster::{self, ARCHIVE, Cluster, FAILURES, Relay, STORE, STREAM, binaries::Binaries},
+    cluster::{self, ARCHIVE, Cluster, FAILURES, Relay, STORE, STREAM},
     drive::{self, Driven, Plan},
 };
 use indicatif::ProgressBar;
@@ -40,10 +39,6 @@ use localstack::{Fault, FunctionOptions, Gate, Invocations, Request};
 use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::{
-    process::Command,
-    time::{Instant, sleep, timeout},
-};
 
 /// The Lambdas that everything happens to.
 const HARMED: [&str; 3] = ["archiver", "balance", "credit-limit"];
@@ -323,29 +318,10 @@ impl World {
         }
         places
     }
-
-    /// Makes the views of `balance` anew, by the real tool.
-    async fn rebuild(&self) {
-        let binary = Binaries::ready().expect("the binaries").path("headwater");
-        let mut command = Command::new(binary);
-        command.args(["rebuild", "balance"]).env("AWS_ENDPOINT_URL", self.cluster.aws().endpoint());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        let ended = timeout(PATIENCE, command.status()).await.expect("it ends in time").expect("it starts");
-        assert!(ended.success());
-    }
 }
 
 fn account(id: &str) -> StreamId {
     StreamId::new("account", id).expect("a stream")
-}
-
-/// Waits until `done` says so.
-async fn until<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done().await {
-        assert!(Instant::now() < deadline, "{what}: it did not happen");
-        sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,7 +348,7 @@ async fn shards_are_split_and_merged_while_clients_write_and_lambdas_fail() {
 
     assert!(world.cluster.drain(PATIENCE).await, "every shard is read to its end");
     assert_eq!(world.applied(LOST[1]).await, Version::new(1), "nobody has told the view");
-    world.rebuild().await;
+    rebuilt(&world.cluster, "balance", &[]).await;
     driven.ledger.extend([(account(LOST[0]), 10), (account(LOST[1]), 5)]);
     assert_every_invariant(&world.cluster, &driven).await;
 

@@ -15,6 +15,7 @@ use crate::{
     id::{CommitId, StreamId, Version},
     schema::Upcaster,
     store::{ExecuteError, Options, Store},
+    trace::TRACEPARENT,
 };
 
 /// Events in, commands out.
@@ -146,8 +147,8 @@ impl<E> Cause<'_, E> {
         let correlation = self.meta.get("correlation").cloned();
         meta.insert("correlation".to_owned(), correlation.unwrap_or_else(|| self.commit.as_str().into()));
         meta.insert("causation".to_owned(), format!("{}@{}", self.stream, self.version).into());
-        if let Some(trace) = self.meta.get("traceparent") {
-            meta.insert("traceparent".to_owned(), trace.clone());
+        if let Some(trace) = self.meta.get(TRACEPARENT) {
+            meta.insert(TRACEPARENT.to_owned(), trace.clone());
         }
         meta
     }

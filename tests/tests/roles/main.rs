@@ -17,7 +17,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use headwater::{format::key, port::Objects};
-use headwater_tests::PATIENCE;
+use headwater_tests::{PATIENCE, rebuilt, until};
 use headwater_tool::{
     cluster::{ARCHIVE, STORE, STREAM},
     drive::{drive, register},
@@ -31,7 +31,7 @@ use self::{
     enforcer::Enforcer,
     policy::{Call, Policies, Right},
     template::Template,
-    world::{World, until},
+    world::World,
 };
 
 /// Accounts are opened, used and closed, by several processes at once, also those with a long history.
@@ -162,7 +162,7 @@ async fn views(world: &World) {
     feed().await;
     for (projection, id) in projections {
         assert_eq!(world.get(projection, &format!("/{projection}/{id}")).await.status, StatusCode::OK);
-        world.rebuild(projection).await;
+        rebuilt(&world.cluster, projection, &[]).await;
         world.command(projection, &format!("/{projection}/{id}/unpark"), json!({})).await;
     }
     feed().await;

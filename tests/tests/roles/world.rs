@@ -1,10 +1,6 @@
 //! Everything that the bank does, at least once by each function that does it.
 
-use std::{
-    process::Stdio,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headwater::{
     Options, Settings, Store, StoredEvent, StreamId,
@@ -13,14 +9,10 @@ use headwater::{
     port::{Got, Ports},
 };
 use headwater_tests::{Answer, PATIENCE};
-use headwater_tool::cluster::{self, Cluster, STORE, STREAM, binaries::Binaries};
+use headwater_tool::cluster::{self, Cluster, STORE, STREAM};
 use localstack::FunctionOptions;
 use reqwest::Client;
 use serde_json::{Value, json, value::RawValue};
-use tokio::{
-    process::Command,
-    time::{Instant, sleep, timeout},
-};
 
 /// What a commit weighs besides its padding, at most: less than any commit of a service or a process weighs in all.
 const ENVELOPE: usize = 300;
@@ -138,17 +130,6 @@ impl World {
     pub(crate) async fn drain(&self) {
         assert!(self.cluster.drain(PATIENCE).await, "the Lambdas take everything in");
     }
-
-    /// Makes the views of a projection anew, by the real tool.
-    pub(crate) async fn rebuild(&self, projection: &str) {
-        let binary = Binaries::ready().expect("the binaries").path("headwater");
-        let mut command = Command::new(binary);
-        command.args(["rebuild", projection]).env("AWS_ENDPOINT_URL", self.cluster.aws().endpoint());
-        command.env("HEADWATER_FORWARD", cluster::CREDIT_LIMITS).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let ended = timeout(PATIENCE, command.status()).await.expect("it ends in time").expect("it starts");
-        assert!(ended.success());
-    }
 }
 
 fn requested(from: &str, to: &str) -> StoredEvent {
@@ -166,13 +147,4 @@ fn transfer_of(id: &str) -> StreamId {
 
 fn name(stream: &str) -> StreamId {
     stream.parse().expect("a stream")
-}
-
-/// Waits until `done` says so.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done().await {
-        assert!(Instant::now() < deadline, "{what}: it did not happen");
-        sleep(Duration::from_millis(50)).await;
-    }
 }
