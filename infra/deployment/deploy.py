@@ -93,7 +93,7 @@ def parameter(text):
 
 def command():
     """The command line."""
-    parser = arguments("Build the Lambda functions and deploy everything. Doing it again changes what differs.")
+    parser = arguments("infra/deploy", "Build the Lambda functions and deploy everything. Doing it again changes what differs.")
     parser.add_argument(
         "--architecture", choices=sorted(packages.MACHINES), help="what the functions run on (what this machine is)"
     )

@@ -101,7 +101,7 @@ def schedule(kms, key):
 
 def command():
     """The command line."""
-    parser = arguments("Take away what infra/deploy made. Store and archive stay, unless told otherwise.")
+    parser = arguments("infra/destroy", "Take away what infra/deploy made. Store and archive stay, unless told otherwise.")
     parser.add_argument(
         "--everything", action="store_true", help="the store and the archive too: every event, for ever"
     )

@@ -37,9 +37,9 @@ def main(run, arguments):
         sys.exit(130)
 
 
-def arguments(description):
+def arguments(program, description):
     """The arguments that both commands have."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--stack", default="headwater", type=name, help="its name (headwater)")
     parser.add_argument(
         "--endpoint",
