@@ -17,6 +17,9 @@ pub const EVENT_TYPE_BYTES: usize = 128;
 pub const VERSION: u64 = (1 << 53) - 1;
 /// Most events of one commit.
 pub const COMMIT_EVENTS: usize = 1_000;
+/// Deepest nesting of arrays and objects in what travels beside the events. It comes to lie deeper within a head, a segment and
+/// a timer, and readers of JSON go 127 deep.
+pub const META_DEPTH: usize = 32;
 /// Largest record in Kinesis, data and partition key together, in bytes: a stream's default since it has existed.
 pub const RECORD_BYTES: usize = 1 << 20;
 /// Longest name of a set of unique values, in bytes.

@@ -13,7 +13,7 @@ use crate::{
     aggregate::Aggregate,
     error::StoreError,
     event::{EventError, StoredEvent},
-    format::commit::{Commit, in_milliseconds},
+    format::commit::{Commit, in_milliseconds, is_shallow},
     id::{CommitId, StreamId, Token, Version},
     limits,
     load::{self, Folded},
@@ -77,6 +77,10 @@ impl Call {
         mut options: Options,
         deadline: Instant,
     ) -> Result<Self, StoreError> {
+        if !is_shallow(&options.meta) {
+            let rule = format!("must be nested at most {} deep", limits::META_DEPTH);
+            return Err(StoreError::Invalid { field: "meta", rule });
+        }
         let commit_id = match options.commit_id.take() {
             Some(id) => id,
             None => ports.entropy.unique().parse()?,

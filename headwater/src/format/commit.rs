@@ -54,6 +54,18 @@ impl Commit {
     }
 }
 
+/// Whether `meta` is nested no deeper than [`limits::META_DEPTH`]: what is deeper could be written, and not be read again.
+pub fn is_shallow(meta: &Meta) -> bool {
+    fn fits(value: &Value, depth: usize) -> bool {
+        match value {
+            Value::Array(values) => depth > 0 && values.iter().all(|value| fits(value, depth - 1)),
+            Value::Object(members) => depth > 0 && members.values().all(|value| fits(value, depth - 1)),
+            _ => true,
+        }
+    }
+    meta.values().all(|value| fits(value, limits::META_DEPTH))
+}
+
 /// A time as it is stored; `None` where milliseconds cannot say it, in the last of the year 9999.
 pub fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.as_millisecond()).ok()

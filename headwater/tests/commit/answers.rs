@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use headwater::{
     ExecuteError, Options, Publication, StoreError, Version,
+    format::commit::Meta,
     memory::{Fault, Operation, World},
     port::ObjectError,
 };
+use serde_json::Value;
 
 use crate::{
     counter::Command,
@@ -234,4 +236,18 @@ async fn a_time_is_stored_in_milliseconds_or_refused() {
     let error = refused.expect_err("no archive could hold it");
     assert!(matches!(error, ExecuteError::Store(StoreError::Invalid { field: "at", .. })), "{error}");
     assert_eq!(process.sum("a").await, (1, 1), "and the next command finds nothing of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn meta_that_a_head_could_not_be_read_with_is_refused() {
+    let world = World::new(1);
+    let process = Process::new(&world);
+    let nested = |levels: usize| {
+        let value = (0..levels).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        Options { meta: Meta::from_iter([("by".to_owned(), value)]), ..Options::default() }
+    };
+    let error = process.try_run("a", Command::Add(1), nested(33)).await.expect_err("too deep");
+    assert!(matches!(error, ExecuteError::Store(StoreError::Invalid { field: "meta", .. })), "{error}");
+    process.try_run("a", Command::Add(1), nested(32)).await.expect("executed");
+    assert_eq!(Process::new(&world).sum("a").await, (1, 1), "every process can read it");
 }

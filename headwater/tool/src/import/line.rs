@@ -5,7 +5,11 @@
 
 use std::fmt;
 
-use headwater::{CommitId, InvalidName, StoredEvent, StreamId, format::commit::Meta, limits};
+use headwater::{
+    CommitId, InvalidName, StoredEvent, StreamId,
+    format::commit::{Meta, is_shallow},
+    limits,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -123,6 +127,9 @@ pub fn parse(number: u64, text: &[u8]) -> Result<Line, BadLine> {
             .map_err(|error| bad(&format!("events[{index}].type"), error.rule))
     });
     let events = events.collect::<Result<_, _>>()?;
+    if !is_shallow(&written.meta) {
+        return Err(bad("meta", format!("must be nested at most {} deep", limits::META_DEPTH)));
+    }
     Ok(Line { number, bytes, stream, id, at, events, meta: written.meta })
 }
 
@@ -164,6 +171,10 @@ mod tests {
         assert_eq!(line.meta["by"], "me");
     }
 
+    fn deep(levels: usize) -> String {
+        format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+    }
+
     #[test]
     fn a_bad_line_is_named_by_number_field_and_limit() {
         let long = "x".repeat(129);
@@ -194,12 +205,14 @@ mod tests {
                 r#""mata""#,
                 "line 7: mata unknown field `mata`, expected one of `stream`, `id`, `at`, `events`, `meta` (column 163)",
             ),
+            (r#"{"by":"me"}"#, &deep(33), "line 7: meta must be nested at most 32 deep"),
             ("null}]", "null]", "line 7: events[1].? expected `,` or `}` (column 155)"),
         ] {
             let wrong = GOOD.replacen(right, wrong, 1);
             let said = refused(&wrong);
             assert!(said.starts_with(says), "{said}\n{says}");
         }
+        assert!(parse(7, GOOD.replacen(r#"{"by":"me"}"#, &deep(32), 1).as_bytes()).is_ok());
         assert_eq!(refused(&format!("{GOOD}{{}}")), "line 7: trailing characters (column 177)");
         assert_eq!(
             refused(r#"{"stream":"a/1","id":"1","at":"2010-10-02T09:20:39Z","events":[]}"#),
