@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headwater_tool::{
-    EXIT_CODES, audit, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail, unpark,
-    up,
+    EXIT_CODES, audit, bench, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail,
+    unpark, up,
 };
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
@@ -21,6 +21,7 @@ enum Command {
     Up(up::Args),
     Demo(demo::Args),
     Soak(soak::Args),
+    Bench(bench::Args),
     Simulate(simulate::Args),
     Import(import::Args),
     Read(read::Args),
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
         Command::Up(args) => up::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Soak(args) => soak::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Read(args) => read::run(args).await,
