@@ -18,12 +18,13 @@ use headwater::{
 use headwater_tests::PATIENCE;
 use headwater_tool::{
     Connection, Need, Target,
+    bench::history::{CASES, EVENTS},
     cluster::{ARCHIVE, Cluster, Options, STORE, STREAM},
     import::{Plan, Summary, import},
 };
 use indicatif::ProgressBar;
 
-use log::{CASES, EVENTS, Entry, EventLog};
+use log::{Entry, EventLog};
 
 /// Streams that are read at a time.
 const AT_A_TIME: usize = 32;

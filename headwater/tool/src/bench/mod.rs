@@ -7,12 +7,16 @@
 //!
 //! A goal that is missed is no failure: machines differ. Exit code 1 says that something could not be measured.
 
+#![allow(clippy::cast_precision_loss, reason = "what is counted here is far below 2^53")]
+
 mod append;
 mod archive;
+mod bare;
 mod cost;
 mod end_to_end;
 pub mod figure;
 mod growth;
+pub mod history;
 mod hot;
 mod import;
 mod memory;
