@@ -32,13 +32,32 @@ pub(crate) struct Draft {
     /// The unique values that the state after the commits holds, where they are others than before.
     held: Vec<Claim>,
     bytes: usize,
+    ids: Ids,
+}
+
+/// The ids of commits, committed and drafted, with their versions.
+enum Ids {
+    /// Nobody has asked: a single question is answered by going through them.
+    Scattered,
+    /// Somebody has: a group of hundreds asks as often.
+    Asked,
+    Indexed(HashMap<CommitId, (Version, Version)>),
 }
 
 impl Draft {
     pub(super) fn new(base: Known, fresh: bool) -> Self {
         let state = base.state.clone();
         let bytes = envelope(&base.head);
-        Self { base, fresh, commits: Vec::new(), state, claims: HashMap::new(), held: Vec::new(), bytes }
+        Self {
+            base,
+            fresh,
+            commits: Vec::new(),
+            state,
+            claims: HashMap::new(),
+            held: Vec::new(),
+            bytes,
+            ids: Ids::Scattered,
+        }
     }
 
     /// The version that the next decision stands on.
@@ -47,10 +66,25 @@ impl Draft {
     }
 
     /// The versions of a commit with this id, committed or drafted.
-    pub(super) fn find(&self, id: &CommitId) -> Option<(Version, Version)> {
-        let drafted =
-            self.commits.iter().find(|commit| commit.id == *id).map(|commit| (commit.first, commit.last));
-        drafted.or_else(|| self.base.head.find(id))
+    pub(super) fn find(&mut self, id: &CommitId) -> Option<(Version, Version)> {
+        match &self.ids {
+            Ids::Scattered => {
+                self.ids = Ids::Asked;
+                let drafted = self.commits.iter().find(|commit| commit.id == *id);
+                drafted.map(|commit| (commit.first, commit.last)).or_else(|| self.base.head.find(id))
+            }
+            Ids::Asked => {
+                let head = &self.base.head;
+                let old = head.remembered.iter().map(|old| (old.id.clone(), (old.first, old.last)));
+                let commits = head.commits.iter().chain(&self.commits);
+                let commits = commits.map(|commit| (commit.id.clone(), (commit.first, commit.last)));
+                let ids: HashMap<_, _> = old.chain(commits).collect();
+                let found = ids.get(id).copied();
+                self.ids = Ids::Indexed(ids);
+                found
+            }
+            Ids::Indexed(ids) => ids.get(id).copied(),
+        }
     }
 
     /// The commit, committed or drafted, that begins at `first`.
@@ -81,6 +115,9 @@ impl Draft {
     /// Adds a commit that there is room for.
     pub(super) fn push(&mut self, commit: Arc<Commit>, bytes: usize) {
         self.bytes += bytes;
+        if let Ids::Indexed(ids) = &mut self.ids {
+            ids.insert(commit.id.clone(), (commit.first, commit.last));
+        }
         self.commits.push(commit);
     }
 

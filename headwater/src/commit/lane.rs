@@ -143,19 +143,25 @@ impl Inner {
 
     /// Goes round until every task is answered.
     async fn rounds(&self, stream: &StreamId, mut tasks: Vec<Box<dyn Task>>) {
-        let mut newest: Option<Known> = None;
+        let (mut newest, mut presumes): (Option<Known>, bool) = (None, true);
         let mut pauses = backoff(&*self.ports.entropy, Duration::from_millis(5), Duration::from_millis(200));
         loop {
             tasks = expire(tasks);
             let Some(deadline) = tasks.iter_mut().map(|task| task.call().deadline).max() else { return };
+            let mut presumed = false;
             let (base, fresh) = match (newest.take(), self.cache.get(stream)) {
                 (Some(known), _) => (known, true),
                 (None, Some(known)) => (known, false),
+                (None, None) if presumes && expects_no_stream(&mut tasks) => {
+                    presumed = true;
+                    (Known::missing(stream.clone()), false)
+                }
                 (None, None) => match self.read(stream, None).await {
                     Ok(known) => (known, true),
                     Err(error) => return fail(tasks, &error),
                 },
             };
+            presumes = false;
             let mut draft = Draft::new(base, fresh);
             let (mut decided, later) = self.decide(tasks, &mut draft).await;
             if draft.commits.is_empty() && !draft.fresh {
@@ -180,6 +186,11 @@ impl Inner {
                         committed(&mut decided, &draft);
                         self.publish(draft, decided, began + limits::PUBLISH_FOR).await;
                         later
+                    }
+                    // Nobody was faster: the presumption was wrong.
+                    Swap::Lost(known) if presumed => {
+                        newest = Some(known);
+                        reunite(decided, later)
                     }
                     Swap::Lost(known) => {
                         metric::count(metric::CONFLICTS, 1);
@@ -320,6 +331,11 @@ impl Inner {
             self.cache.published(stream, etag);
         }
     }
+}
+
+/// Whether the first one expects no stream: it is taken at its word, and the swap proves it, where a GET would come before.
+fn expects_no_stream(tasks: &mut [Box<dyn Task>]) -> bool {
+    tasks.first_mut().is_some_and(|task| task.call().expects_no_stream())
 }
 
 /// Takes out the tasks whose time is over: nothing of theirs was committed.

@@ -22,6 +22,9 @@ pub(super) async fn page(
     head: &mut Head,
     deadline: Instant,
 ) -> Result<(), StoreError> {
+    if !head.is_overgrown() {
+        return Ok(());
+    }
     let mut shorter = head.clone();
     let Some(page) = Page::new(head.stream.clone(), shorter.overflow()) else { return Ok(()) };
     let key = key::page(&page.stream, page.first);

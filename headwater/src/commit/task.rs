@@ -97,11 +97,20 @@ impl Call {
     }
 
     /// The versions of its commit, if that stands or is drafted already, as far back as a repeat is looked for.
-    async fn find(&self, draft: &Draft, reader: &Reader) -> Result<Option<(Version, Version)>, StoreError> {
+    async fn find(
+        &self,
+        draft: &mut Draft,
+        reader: &Reader,
+    ) -> Result<Option<(Version, Version)>, StoreError> {
         match (draft.find(&self.commit_id), self.options.repeats_after) {
             (None, Some(after)) => reader.find(&draft.base.head, &self.commit_id, after).await,
             (found, _) => Ok(found),
         }
+    }
+
+    /// Its commit is to be the stream's first.
+    pub(super) fn expects_no_stream(&self) -> bool {
+        matches!(self.options.expected, Expected::NoStream | Expected::Exact(Version::ZERO))
     }
 
     /// Somebody else committed first.

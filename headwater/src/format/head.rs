@@ -154,13 +154,26 @@ impl Head {
     /// Takes out the commits that should move to a page when the head has outgrown [`limits::HEAD_COMMIT_BYTES`]: all but
     /// the newest [`limits::HEAD_KEPT_BYTES`], and never one of the newest write. Empty when the head is small enough.
     pub fn overflow(&mut self) -> Vec<Arc<Commit>> {
-        let weight = |commits: &[Arc<Commit>]| commits.iter().map(|commit| weight(commit)).sum::<usize>();
-        if weight(&self.commits) <= limits::HEAD_COMMIT_BYTES {
+        if !self.is_overgrown() {
             return Vec::new();
         }
-        let paged = self.commits.len() - self.newest_commits().len();
-        let kept = (0..=paged).find(|from| weight(&self.commits[*from..]) <= limits::HEAD_KEPT_BYTES);
-        self.commits.drain(..kept.unwrap_or(paged)).collect()
+        let (mut kept, older) = (self.commit_bytes(), self.commits.len() - self.newest_commits().len());
+        let paged = self.commits[..older].iter().take_while(|commit| {
+            let moves = kept > limits::HEAD_KEPT_BYTES;
+            kept -= weight(commit);
+            moves
+        });
+        let paged = paged.count();
+        self.commits.drain(..paged).collect()
+    }
+
+    /// Whether it has outgrown [`limits::HEAD_COMMIT_BYTES`].
+    pub fn is_overgrown(&self) -> bool {
+        self.commit_bytes() > limits::HEAD_COMMIT_BYTES
+    }
+
+    fn commit_bytes(&self) -> usize {
+        self.commits.iter().map(|commit| weight(commit)).sum()
     }
 
     /// Notes that `commits`, which [`Self::overflow`] took out, stand in a page.
@@ -185,8 +198,7 @@ impl Head {
 
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
-        let commits: usize = self.commits.iter().map(|commit| weight(commit)).sum();
-        commits
+        self.commit_bytes()
             + self.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.get().len())
             + 40 * self.pages.len()
             + 200

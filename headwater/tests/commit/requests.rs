@@ -1,7 +1,7 @@
 //! What a command costs: requests, counted.
 
 use headwater::{
-    Version,
+    ExecuteError, Expected, OnConflict, Options, StoreError, Version,
     format::{key, watermark::Watermark},
     memory::World,
     port::Clock,
@@ -64,4 +64,25 @@ async fn commands_that_wait_for_one_stream_are_committed_together() {
     let after = process.counts();
     assert!(after.1 - before.1 <= 3 && after.2 - before.2 <= 3, "{before:?} {after:?}");
     assert_eq!(process.sum("a").await, (201, 201));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_stream_that_is_expected_to_be_one_is_one_put_without_a_get() {
+    let world = World::new(1);
+    let process = Process::new(&world);
+    let new = || Options { expected: Expected::NoStream, ..Options::default() };
+    process.try_run("a", Command::Add(1), new()).await.expect("a new stream");
+    assert_eq!(process.counts(), (0, 1, 1));
+
+    // Where it is wrong, that costs the PUT that found it out, and is no loss for whoever waits behind.
+    Process::new(&world).run("b", Command::Add(1)).await;
+    let process = Process::new(&world);
+    let abandon = Options { on_conflict: OnConflict::Abandon, ..Options::default() };
+    let (new, any) = tokio::join!(
+        process.try_run("b", Command::Add(1), new()),
+        process.try_run("b", Command::Add(1), abandon),
+    );
+    assert!(matches!(new, Err(ExecuteError::Store(StoreError::Conflict { .. }))), "{new:?}");
+    assert_eq!(any.expect("nobody was first").token.version, Version::new(2));
+    assert_eq!((process.counts().1, process.sum("b").await), (2, (2, 2)));
 }
