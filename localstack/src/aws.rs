@@ -164,6 +164,12 @@ impl LocalAws {
         Ok(answer.to_vec())
     }
 
+    /// How long one more process of a function takes, from before it is started until it asks for its first work. It is
+    /// ended then, and was handed none.
+    pub async fn start_time(&self, function: &str) -> Result<Duration, InvokeError> {
+        self.port.functions.start_time(function).await
+    }
+
     /// What became of a function's invocations since the start, whoever invoked it.
     pub fn invocations(&self, function: &str) -> Invocations {
         self.port.functions.invocations(function)

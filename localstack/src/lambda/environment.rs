@@ -3,11 +3,13 @@
 //! It is owned by whoever uses it. Dropped, it kills its process; so an invocation that is given up in the middle
 //! leaves nothing behind.
 
+use std::convert::Infallible;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -80,6 +82,7 @@ pub(crate) struct Environment {
     // Off the list first: an id that is listed is not free for another process.
     _life: Option<Life>,
     child: Child,
+    runtime: Arc<Runtime>,
     work: mpsc::Sender<Invocation>,
     init_error: Option<oneshot::Receiver<Bytes>>,
     api: JoinHandle<()>,
@@ -113,13 +116,14 @@ impl Environment {
         if let Some(output) = child.stderr.take() {
             tokio::spawn(forward(output, log));
         }
+        let served = router(Arc::clone(&runtime));
         let api = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router(runtime)).await {
+            if let Err(error) = axum::serve(listener, served).await {
                 tracing::error!(%error, "a runtime API ended");
             }
         });
         let life = child.id().map(|id| living.add(Process { function: function.name.clone(), id }));
-        Ok(Self { _life: life, child, work, init_error: Some(init_error), api })
+        Ok(Self { _life: life, child, runtime, work, init_error: Some(init_error), api })
     }
 
     /// True if the process has not ended.
@@ -136,20 +140,8 @@ impl Environment {
         if self.work.send(invocation).await.is_err() {
             return Used::NotTaken(InvokeError::NotStarted("its runtime API ended".to_owned()));
         }
-        let init_error = self.init_error.take();
-        tokio::select! {
-            biased;
-            Ok(()) = was_taken => {}
-            Some(error) = failed_to_begin(init_error) => {
-                return Used::NotTaken(InvokeError::NotStarted(String::from_utf8_lossy(&error).into_owned()));
-            }
-            status = self.child.wait() => {
-                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                return Used::NotTaken(InvokeError::NotStarted(status));
-            }
-            () = tokio::time::sleep(INIT_LIMIT) => {
-                return Used::NotTaken(InvokeError::NotStarted("it did not ask for work in time".to_owned()));
-            }
+        if let Err(error) = self.begun(was_taken).await {
+            return Used::NotTaken(error);
         }
         tokio::select! {
             biased;
@@ -166,6 +158,31 @@ impl Environment {
             () = tokio::time::sleep(timeout) => {
                 self.kill().await;
                 Used::Gone(InvokeError::TimedOut(timeout))
+            }
+        }
+    }
+
+    /// Waits until the process asks for work.
+    pub(crate) async fn asked(&mut self) -> Result<(), InvokeError> {
+        let runtime = Arc::clone(&self.runtime);
+        self.begun(runtime.asked().map(Ok::<(), Infallible>)).await
+    }
+
+    /// Waits for what shows that the process works; it may end or fail before.
+    async fn begun<E>(&mut self, shown: impl Future<Output = Result<(), E>>) -> Result<(), InvokeError> {
+        let init_error = self.init_error.take();
+        tokio::select! {
+            biased;
+            Ok(()) = shown => Ok(()),
+            Some(error) = failed_to_begin(init_error) => {
+                Err(InvokeError::NotStarted(String::from_utf8_lossy(&error).into_owned()))
+            }
+            status = self.child.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Err(InvokeError::NotStarted(status))
+            }
+            () = tokio::time::sleep(INIT_LIMIT) => {
+                Err(InvokeError::NotStarted("it did not ask for work in time".to_owned()))
             }
         }
     }

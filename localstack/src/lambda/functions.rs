@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -78,8 +79,7 @@ impl Functions {
     }
 
     async fn run(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
-        let function = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let function = function.ok_or_else(|| InvokeError::NoSuchFunction(name.to_owned()))?;
+        let function = self.named(name)?;
         if payload.len() > PAYLOAD_LIMIT {
             return Err(InvokeError::PayloadTooLarge { bytes: payload.len() });
         }
@@ -105,6 +105,22 @@ impl Functions {
                 Used::NotTaken(_) => handovers += 1,
             }
         }
+    }
+
+    /// How long one more process of a function takes until it asks for work; it is ended then.
+    pub(crate) async fn start_time(&self, name: &str) -> Result<Duration, InvokeError> {
+        let function = self.named(name)?;
+        let start = Instant::now();
+        let mut environment = Environment::start(&function.options, &self.world, &self.living).await?;
+        environment.asked().await?;
+        let time = start.elapsed();
+        environment.stop().await;
+        Ok(time)
+    }
+
+    fn named(&self, name: &str) -> Result<Arc<Function>, InvokeError> {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        named.get(name).cloned().ok_or_else(|| InvokeError::NoSuchFunction(name.to_owned()))
     }
 
     /// Ends every process that waits; those that work are killed with their invocation.

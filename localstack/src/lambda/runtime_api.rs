@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::PAYLOAD_LIMIT;
 
@@ -39,6 +39,7 @@ pub(crate) enum Ended {
 /// What the handlers share.
 pub(crate) struct Runtime {
     function_arn: String,
+    asked: Notify,
     work: Mutex<mpsc::Receiver<Invocation>>,
     under_way: Lock<Option<(String, oneshot::Sender<Ended>)>>,
     init_error: Lock<Option<oneshot::Sender<Bytes>>>,
@@ -52,10 +53,16 @@ impl Runtime {
     ) -> Self {
         Self {
             function_arn,
+            asked: Notify::new(),
             work: Mutex::new(work),
             under_way: Lock::default(),
             init_error: Lock::new(Some(init_error)),
         }
+    }
+
+    /// Waits until the process has asked for work.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
     }
 
     fn end(&self, request_id: &str, ended: Ended) -> Response {
@@ -87,6 +94,7 @@ pub(crate) fn router(runtime: Arc<Runtime>) -> Router {
 }
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
+    runtime.asked.notify_one();
     let Some(invocation) = runtime.work.lock().await.recv().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };

@@ -108,6 +108,18 @@ async fn a_process_that_is_killed_from_outside_is_off_the_list_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_start_is_timed_and_leaves_no_process_behind() {
+    let (aws, _worker) = started(|_| {}).await;
+    let begun = tokio::time::Instant::now();
+    let time = aws.start_time("worker").await.unwrap();
+    assert!(Duration::ZERO < time && time <= begun.elapsed(), "{time:?}");
+    assert_eq!((aws.processes(), aws.invocations("worker")), (Vec::new(), Invocations::default()));
+    aws.function(FunctionOptions::new("ends", "/bin/true"));
+    let ends = aws.start_time("ends").await.unwrap_err();
+    assert!(matches!(ends, InvokeError::NotStarted(_)), "{ends}");
+}
+
+#[tokio::test]
 async fn a_process_that_takes_too_long_is_killed() {
     let (aws, _worker) = started(|function| function.timeout = Duration::from_millis(500)).await;
     let first = pid(&aws.invoke("worker", "{}").await.unwrap());

@@ -44,18 +44,32 @@ pub struct Binaries {
 impl Binaries {
     /// Builds the binaries, where cargo runs this program, and checks that they stand. Takes as long as cargo does.
     pub fn ready() -> Result<Self, BinariesError> {
+        Self::ready_with(None)
+    }
+
+    /// As [`Self::ready`], with an example of a package besides, whose name is `examples/…` then.
+    pub fn ready_with(example: Option<(&str, &'static str)>) -> Result<Self, BinariesError> {
         let own = env::current_exe()?;
         let beside = own.parent().unwrap_or(Path::new("."));
         let test = beside.ends_with("deps");
         let directory = if test { beside.parent().unwrap_or(beside) } else { beside }.to_owned();
         if let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR").filter(|_| !test) {
-            build(Path::new(&manifest), &directory)?;
+            build(Path::new(&manifest), &directory, example)?;
         }
-        let all = BINARIES.iter().flat_map(|(_, binaries)| binaries.iter());
-        match all.copied().find(|binary| !directory.join(file(binary)).is_file()) {
-            Some(binary) => Err(BinariesError::Missing { binary, directory }),
-            None => Ok(Self { directory }),
+        let binaries = Self { directory };
+        let missing = Self::names().find(|binary| !binaries.path(binary).is_file());
+        let example = example
+            .map(|(_, example)| example)
+            .filter(|name| !binaries.path(&format!("examples/{name}")).is_file());
+        match missing.or(example) {
+            Some(binary) => Err(BinariesError::Missing { binary, directory: binaries.directory }),
+            None => Ok(binaries),
         }
+    }
+
+    /// Every binary's name: each is a Lambda, and those that answer requests are servers too.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BINARIES.iter().flat_map(|(_, binaries)| binaries.iter().copied())
     }
 
     /// The file of one binary.
@@ -70,7 +84,7 @@ fn file(binary: &str) -> String {
 
 /// Builds into the directory that this program stands in. The tool's own package is named too, so that shared
 /// dependencies are built with the features that they have already.
-fn build(manifest: &Path, directory: &Path) -> Result<(), BinariesError> {
+fn build(manifest: &Path, directory: &Path, example: Option<(&str, &str)>) -> Result<(), BinariesError> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").arg("--quiet").current_dir(manifest).args(["--package", env!("CARGO_PKG_NAME")]);
     for (package, binaries) in BINARIES {
@@ -78,6 +92,9 @@ fn build(manifest: &Path, directory: &Path) -> Result<(), BinariesError> {
         for binary in binaries {
             cargo.args(["--bin", binary]);
         }
+    }
+    if let Some((package, example)) = example {
+        cargo.args(["--package", package, "--example", example]);
     }
     // What the outer cargo says of this package is not the environment that it builds with: a build script that asks for it
     // (ring's does) would be run again, and everything above it built again, each time.
