@@ -12,6 +12,7 @@
 mod append;
 mod archive;
 mod bare;
+mod batches;
 mod cost;
 mod end_to_end;
 pub mod figure;

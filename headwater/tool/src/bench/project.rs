@@ -1,5 +1,130 @@
-use super::{Bench, Error, Figure};
+//! `project`: records to views, as the function `balance` takes them in, against the embedded AWS over HTTP.
+//!
+//! | | work | floor |
+//! |---|---|---|
+//! | 1 | the event's JSON is read | so too |
+//! | 2 | the records are decoded, and grouped by their views | so too |
+//! | 3 | every view is read | – |
+//! | 4 | versions are judged, events decoded and applied | events decoded and applied |
+//! | 5 | every view is written, if it is still the one that was read | as many bytes under as many keys, on the same conditions |
+//!
+//! Every round has streams of its own, so that the first batch makes the views and the others change them.
 
-pub(super) async fn measure(_bench: &Bench) -> Result<Vec<Figure>, Error> {
-    Ok(Vec::new())
+use std::collections::BTreeMap;
+
+use aws_lambda_events::kinesis::KinesisEvent;
+use bank::{Account, AccountEvent};
+use consumers::balance::{Balances, Held};
+use futures::{StreamExt, TryStreamExt, stream};
+use headwater::{
+    Aggregate, Schemas,
+    aws::Clients,
+    consume::{Envelope, Projection, Projector},
+    format::{key, record::Record, view::View},
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    Bench, Error, Figure, Row,
+    bare::{self, STORE, STREAM},
+    batches::{Batch, Happened, Source, taken},
+    figure::Bound,
+    rounds::rounds,
+};
+
+/// Records of a round.
+const RECORDS: usize = 10_000;
+/// Their streams.
+const STREAMS: usize = 100;
+/// Rounds.
+const ROUNDS: usize = 15;
+/// Views that the handler writes at a time, and so the floor too.
+const VIEWS_AT_A_TIME: usize = 16;
+
+pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
+    let (aws, clients) = bare::local().await?;
+    let projector = Projector::new(Balances, &clients.ports(STORE, STREAM));
+    let (records, streams) = (bench.many(RECORDS), bench.many(STREAMS));
+    let source =
+        |name: &str, round: usize| Source::new(Account::KIND, &format!("{name}-{round}"), streams, credited);
+
+    bench.say(format!("{records} records of {streams} streams"));
+    let ours = async |round| {
+        let batches = source("ours", round).batches(records)?;
+        let start = Instant::now();
+        for Batch { payload, .. } in &batches {
+            let event: KinesisEvent = serde_json::from_slice(payload)?;
+            taken(&projector.handle(event).await?)?;
+        }
+        Ok(rate(records, start))
+    };
+    let floor = async |round| {
+        let batches = source("bare", round).batches(records)?;
+        let start = Instant::now();
+        project_bare(&clients, &batches).await?;
+        Ok(rate(records, start))
+    };
+    let pairs = rounds(bench, ROUNDS, &ours, &floor).await?;
+    aws.reset_counts();
+    ours(usize::MAX).await?;
+    let asked = aws.reset_counts();
+    floor(usize::MAX).await?;
+    let written = aws.reset_counts().total();
+    aws.shutdown().await;
+    Ok(vec![
+        Figure::rounds(Row::Project, format!("{records} records of {streams} streams"), "records/s", &pairs)
+            .ratio_goal(Bound::AtLeast(0.8))
+            .beside("GET", asked.of("s3:GetObject").requests as f64, "")
+            .beside("PUT", asked.of("s3:PutObject").requests as f64, "")
+            .beside("the floor's PUT", written.requests as f64, ""),
+    ])
+}
+
+/// Every event is a credit.
+fn credited(version: u64) -> Happened {
+    ("Credited", Account::SCHEMA, json!({"amount": 100 + version % 7, "reference": "rent"}))
+}
+
+fn rate(records: usize, start: Instant) -> f64 {
+    records as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Decodes, folds and puts, and nothing else.
+async fn project_bare(clients: &Clients, batches: &[Batch]) -> Result<(), Error> {
+    let mut views: BTreeMap<String, (View<Held>, Option<String>)> = BTreeMap::new();
+    for Batch { payload, .. } in batches {
+        let event: KinesisEvent = serde_json::from_slice(payload)?;
+        for arrived in event.records {
+            let record: Record = serde_json::from_slice(&arrived.kinesis.data)?;
+            let empty = || (View::new(Held::default()), None);
+            let (view, _) = views.entry(record.stream.id().to_owned()).or_insert_with(empty);
+            fold(view, &record)?;
+        }
+        let puts = views.iter_mut().map(|(id, (view, etag))| async move {
+            let put = clients.s3().put_object().bucket(STORE).key(key::view(Balances::NAME, id));
+            let put = put.body(view.encode()?.into());
+            let put = match etag.take() {
+                Some(etag) => put.if_match(etag),
+                None => put.if_none_match("*"),
+            };
+            *etag = put.send().await?.e_tag;
+            Ok::<_, Error>(())
+        });
+        stream::iter(puts).buffer_unordered(VIEWS_AT_A_TIME).try_collect::<()>().await?;
+    }
+    Ok(())
+}
+
+fn fold(view: &mut View<Held>, Record { stream, commits, .. }: &Record) -> Result<(), Error> {
+    for commit in commits {
+        for (version, stored) in commit.versioned() {
+            let event = Schemas::of::<Account>().decode::<AccountEvent>(stored)?;
+            let (at, meta) = (commit.at, &commit.meta);
+            let envelope = Envelope { stream, version, commit: &commit.id, at, meta, event };
+            Balances.apply(&mut view.state, &envelope)?;
+        }
+        view.applied.insert(stream.clone(), commit.last);
+    }
+    Ok(())
 }

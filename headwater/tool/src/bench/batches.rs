@@ -1,0 +1,154 @@
+//! Batches of records as an event source mapping hands them to a function, as large as Lambda takes them.
+
+use aws_lambda_events::streams::KinesisEventResponse;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use headwater::format::commit::Meta;
+use headwater::{StoredEvent, StreamId, Version, format::commit::Commit, format::record::Record};
+use jiff::{Timestamp, ToSpan};
+use localstack::PAYLOAD_LIMIT;
+use serde_json::{Value, json, value::to_raw_value};
+use std::sync::Arc;
+
+use super::Error;
+
+/// When the first commit is decided; each is a millisecond later than the one before.
+const BEGIN: Timestamp = Timestamp::constant(1_795_000_000, 0);
+
+/// What stands around the records of an event.
+const FRAME: usize = r#"{"Records":[]}"#.len();
+
+/// An event of a stream: its type, the number of its schema, its data.
+pub(super) type Happened = (&'static str, u32, Value);
+
+/// Streams of one kind that are written in turn, and what their records are like.
+pub(super) struct Source {
+    kind: &'static str,
+    /// What the streams' ids begin with.
+    pub(super) prefix: String,
+    streams: u64,
+    /// Commits of a record.
+    commits: u64,
+    /// Events of a commit.
+    events: u64,
+    /// The event of a version.
+    event: fn(u64) -> Happened,
+    /// Records so far.
+    records: u64,
+}
+
+/// What one invocation gets.
+pub(super) struct Batch {
+    /// The event, as JSON.
+    pub(super) payload: Vec<u8>,
+    /// How many records are in it.
+    pub(super) records: usize,
+}
+
+impl Source {
+    /// Streams whose records hold one commit of one event.
+    pub(super) fn new(kind: &'static str, prefix: &str, streams: usize, event: fn(u64) -> Happened) -> Self {
+        let (prefix, streams) = (prefix.to_owned(), streams as u64);
+        Self { kind, prefix, streams, commits: 1, events: 1, event, records: 0 }
+    }
+
+    /// With so many commits in a record, and so many events in each.
+    pub(super) fn with(self, commits: u64, events: u64) -> Self {
+        Self { commits, events, ..self }
+    }
+
+    /// As many batches as `records` need.
+    pub(super) fn batches(&mut self, records: usize) -> Result<Vec<Batch>, Error> {
+        let mut batches = Vec::new();
+        let mut left = records;
+        while left > 0 {
+            let batch = self.batch(left)?;
+            left -= batch.records;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    /// A batch of so many records, or of as many as an invocation takes.
+    pub(super) fn batch(&mut self, most: usize) -> Result<Batch, Error> {
+        let mut free = PAYLOAD_LIMIT - FRAME;
+        let mut records = Vec::new();
+        while records.len() < most {
+            let (stream, record) = self.record(self.records)?;
+            let record = arrived(self.records, &stream, &record.encode()?);
+            if record.len() + 1 > free {
+                break;
+            }
+            free -= record.len() + 1;
+            self.records += 1;
+            records.push(record);
+        }
+        Ok(batch(&records))
+    }
+
+    fn record(&self, number: u64) -> Result<(StreamId, Record), Error> {
+        let (stream, turn) = (number % self.streams, number / self.streams);
+        let stream = StreamId::new(self.kind, &format!("{}-{stream}", self.prefix))?;
+        let commits = (0..self.commits).map(|place| self.commit(&stream, turn * self.commits + place));
+        let commits = commits.collect::<Result<_, Error>>()?;
+        Ok((stream.clone(), Record::new(stream, commits)))
+    }
+
+    fn commit(&self, stream: &StreamId, number: u64) -> Result<Arc<Commit>, Error> {
+        let first = number * self.events + 1;
+        let versions = first..first + self.events;
+        let last = Version::new(versions.end - 1);
+        let events = versions.map(|version| {
+            let (name, schema, data) = (self.event)(version);
+            Ok(StoredEvent::new(name, schema, to_raw_value(&data)?)?)
+        });
+        Ok(Arc::new(Commit {
+            id: format!("{}-{number:016}", stream.id()).parse()?,
+            first: Version::new(first),
+            last,
+            at: BEGIN.checked_add(i64::try_from(number)?.milliseconds())?,
+            events: events.collect::<Result<_, Error>>()?,
+            meta: Meta::from_iter([("traceparent".to_owned(), Value::from(TRACEPARENT))]),
+        }))
+    }
+}
+
+/// As a caller sends it that traces.
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// The event of a batch.
+pub(super) fn batch(records: &[String]) -> Batch {
+    Batch {
+        payload: format!(r#"{{"Records":[{}]}}"#, records.join(",")).into_bytes(),
+        records: records.len(),
+    }
+}
+
+/// One record of the event, as AWS writes it.
+pub(super) fn arrived(number: u64, stream: &StreamId, data: &[u8]) -> String {
+    let sequence = format!("49590338271490256608559692{number:030}");
+    json!({
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": stream.as_str(),
+            "sequenceNumber": sequence,
+            "data": BASE64_STANDARD.encode(data),
+            "approximateArrivalTimestamp": 1_795_000_000.125,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": format!("shardId-000000000000:{sequence}"),
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::000000000000:role/local",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/headwater",
+    })
+    .to_string()
+}
+
+/// An error where anything must come again: a measurement is of batches that are taken in whole.
+pub(super) fn taken(answer: &KinesisEventResponse) -> Result<(), Error> {
+    match answer.batch_item_failures.as_slice() {
+        [] => Ok(()),
+        failures => Err(format!("a batch must come again: {failures:?}").into()),
+    }
+}
