@@ -1,15 +1,25 @@
 //! Batches of records as an event source mapping hands them to a function, as large as Lambda takes them.
 
+use std::sync::Arc;
+
 use aws_lambda_events::streams::KinesisEventResponse;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use headwater::format::commit::Meta;
-use headwater::{StoredEvent, StreamId, Version, format::commit::Commit, format::record::Record};
+use headwater::{
+    StoredEvent, StreamId, Version,
+    aws::Clients,
+    format::{
+        commit::{Commit, Meta},
+        key,
+        record::Record,
+        view::View,
+    },
+    port::{Got, Objects},
+};
 use jiff::{Timestamp, ToSpan};
 use localstack::PAYLOAD_LIMIT;
 use serde_json::{Value, json, value::to_raw_value};
-use std::sync::Arc;
 
-use super::Error;
+use super::{Error, bare::STORE};
 
 /// When the first commit is decided; each is a millisecond later than the one before.
 const BEGIN: Timestamp = Timestamp::constant(1_795_000_000, 0);
@@ -17,8 +27,11 @@ const BEGIN: Timestamp = Timestamp::constant(1_795_000_000, 0);
 /// What stands around the records of an event.
 const FRAME: usize = r#"{"Records":[]}"#.len();
 
-/// An event of a stream: its type, the number of its schema, its data.
-pub(super) type Happened = (&'static str, u32, Value);
+/// As a caller sends it that traces.
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// An event of a stream: its type and its data, of schema 1.
+pub(super) type Happened = (&'static str, Value);
 
 /// Streams of one kind that are written in turn, and what their records are like.
 pub(super) struct Source {
@@ -85,9 +98,33 @@ impl Source {
         Ok(batch(&records))
     }
 
+    /// An error unless the views of a projection hold all that was made so far: nothing is measured that was passed over.
+    pub(super) async fn check(&self, clients: &Clients, projection: &str) -> Result<(), Error> {
+        let bucket = clients.objects(STORE);
+        for place in 0..self.streams.min(self.records) {
+            let stream = self.stream(place)?;
+            let turns = (self.records - place).div_ceil(self.streams);
+            let last = Version::new(turns * self.commits * self.events);
+            let Got::Found { body, .. } = bucket.get(&key::view(projection, stream.id()), None).await? else {
+                return Err(format!("there is no view of {stream} in {projection}").into());
+            };
+            let view = View::<Value>::decode(&body)?;
+            if view.applied(&stream) != last || !view.parked.is_empty() {
+                let (applied, parked) = (view.applied(&stream), view.parked);
+                return Err(
+                    format!("{projection} has {stream} at {applied} of {last}, parked: {parked:?}").into()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(&self, place: u64) -> Result<StreamId, Error> {
+        Ok(StreamId::new(self.kind, &format!("{}-{place}", self.prefix))?)
+    }
+
     fn record(&self, number: u64) -> Result<(StreamId, Record), Error> {
-        let (stream, turn) = (number % self.streams, number / self.streams);
-        let stream = StreamId::new(self.kind, &format!("{}-{stream}", self.prefix))?;
+        let (stream, turn) = (self.stream(number % self.streams)?, number / self.streams);
         let commits = (0..self.commits).map(|place| self.commit(&stream, turn * self.commits + place));
         let commits = commits.collect::<Result<_, Error>>()?;
         Ok((stream.clone(), Record::new(stream, commits)))
@@ -98,8 +135,8 @@ impl Source {
         let versions = first..first + self.events;
         let last = Version::new(versions.end - 1);
         let events = versions.map(|version| {
-            let (name, schema, data) = (self.event)(version);
-            Ok(StoredEvent::new(name, schema, to_raw_value(&data)?)?)
+            let (name, data) = (self.event)(version);
+            Ok(StoredEvent::new(name, 1, to_raw_value(&data)?)?)
         });
         Ok(Arc::new(Commit {
             id: format!("{}-{number:016}", stream.id()).parse()?,
@@ -111,9 +148,6 @@ impl Source {
         }))
     }
 }
-
-/// As a caller sends it that traces.
-const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// The event of a batch.
 pub(super) fn batch(records: &[String]) -> Batch {

@@ -10,7 +10,7 @@
 //!
 //! Every round has streams of its own, so that the first batch makes the views and the others change them.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use aws_lambda_events::kinesis::KinesisEvent;
 use bank::{Account, AccountEvent};
@@ -22,6 +22,7 @@ use headwater::{
     consume::{Envelope, Projection, Projector},
     format::{key, record::Record, view::View},
 };
+use localstack::Counts;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -48,50 +49,57 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let (records, streams) = (bench.many(RECORDS), bench.many(STREAMS));
     let source =
         |name: &str, round: usize| Source::new(Account::KIND, &format!("{name}-{round}"), streams, credited);
+    let (asked, asked_bare) = (Cell::default(), Cell::default());
 
     bench.say(format!("{records} records of {streams} streams"));
-    let ours = async |round| {
-        let batches = source("ours", round).batches(records)?;
-        let start = Instant::now();
+    let ours = async |round: usize| {
+        let mut source = source("ours", round);
+        let batches = source.batches(records)?;
+        let (before, start) = (aws.counts(), Instant::now());
         for Batch { payload, .. } in &batches {
             let event: KinesisEvent = serde_json::from_slice(payload)?;
             taken(&projector.handle(event).await?)?;
         }
-        Ok(rate(records, start))
+        let time = start.elapsed();
+        asked.set(requests(&aws.counts().since(&before)));
+        source.check(&clients, Balances::NAME).await?;
+        Ok(records as f64 / time.as_secs_f64())
     };
-    let floor = async |round| {
-        let batches = source("bare", round).batches(records)?;
-        let start = Instant::now();
-        project_bare(&clients, &batches).await?;
-        Ok(rate(records, start))
+    let floor = async |round: usize| {
+        let mut source = source("bare", round);
+        let batches = source.batches(records)?;
+        let (before, start) = (aws.counts(), Instant::now());
+        project(&clients, &batches).await?;
+        let time = start.elapsed();
+        asked_bare.set(requests(&aws.counts().since(&before)));
+        source.check(&clients, Balances::NAME).await?;
+        Ok(records as f64 / time.as_secs_f64())
     };
     let pairs = rounds(bench, ROUNDS, &ours, &floor).await?;
-    aws.reset_counts();
-    ours(usize::MAX).await?;
-    let asked = aws.reset_counts();
-    floor(usize::MAX).await?;
-    let written = aws.reset_counts().total();
     aws.shutdown().await;
+    let ((gets, puts), (_, puts_bare)) = (asked.get(), asked_bare.get());
     Ok(vec![
         Figure::rounds(Row::Project, format!("{records} records of {streams} streams"), "records/s", &pairs)
             .ratio_goal(Bound::AtLeast(0.8))
-            .beside("GET", asked.of("s3:GetObject").requests as f64, "")
-            .beside("PUT", asked.of("s3:PutObject").requests as f64, "")
-            .beside("the floor's PUT", written.requests as f64, ""),
+            .beside("GETs", gets, "")
+            .beside("PUTs", puts, "")
+            .beside("the floor's PUTs", puts_bare, ""),
     ])
+}
+
+/// GETs and PUTs.
+fn requests(counts: &Counts) -> (f64, f64) {
+    let of = |operation| counts.of(operation).requests as f64;
+    (of("s3:GetObject"), of("s3:PutObject"))
 }
 
 /// Every event is a credit.
 fn credited(version: u64) -> Happened {
-    ("Credited", Account::SCHEMA, json!({"amount": 100 + version % 7, "reference": "rent"}))
-}
-
-fn rate(records: usize, start: Instant) -> f64 {
-    records as f64 / start.elapsed().as_secs_f64()
+    ("Credited", json!({"amount": 100 + version % 7, "reference": "rent"}))
 }
 
 /// Decodes, folds and puts, and nothing else.
-async fn project_bare(clients: &Clients, batches: &[Batch]) -> Result<(), Error> {
+async fn project(clients: &Clients, batches: &[Batch]) -> Result<(), Error> {
     let mut views: BTreeMap<String, (View<Held>, Option<String>)> = BTreeMap::new();
     for Batch { payload, .. } in batches {
         let event: KinesisEvent = serde_json::from_slice(payload)?;

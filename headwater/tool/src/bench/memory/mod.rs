@@ -20,7 +20,7 @@ mod requests;
 use std::time::Duration;
 
 use bank::{Account, Portfolio};
-use headwater::Aggregate;
+use headwater::{Aggregate, aws::Clients};
 use serde_json::json;
 
 use self::function::Function;
@@ -37,12 +37,15 @@ const STREAMS: usize = 100;
 /// Events that a process gets, one after another.
 const EVENTS: usize = 5;
 
+/// The function that keeps no view.
+const ARCHIVER: &str = "archiver";
+
 /// What a consumer is told.
 type Told = fn(u64) -> Happened;
 
 /// Functions that take in whatever they are told.
 const CONSUMERS: [(&str, &str, Told); 4] = [
-    ("archiver", Account::KIND, credited),
+    (ARCHIVER, Account::KIND, credited),
     ("balance", Account::KIND, credited),
     ("credit-limit", Account::KIND, credited),
     ("exceptions", Portfolio::KIND, exceeded),
@@ -51,15 +54,15 @@ const CONSUMERS: [(&str, &str, Told); 4] = [
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let options = Options { lambdas: false, ..Options::default() };
     let cluster = Cluster::start(options, |step| bench.say(step)).await?;
+    let clients = cluster.clients().await?;
     let mut figures = Vec::new();
     for (binary, kind, told) in CONSUMERS {
         let small = Source::new(kind, "small", bench.many(STREAMS), told);
-        figures.push(consumer(bench, &cluster, binary, small).await?);
+        figures.push(consumer(bench, &cluster, &clients, binary, small).await?);
         // As many commits as a record may have, and so many events that it is just below a record's limit.
         let large = Source::new(kind, "large", 4, told).with(256, 40);
-        figures.push(consumer(bench, &cluster, binary, large).await?);
+        figures.push(consumer(bench, &cluster, &clients, binary, large).await?);
     }
-    let clients = cluster.clients().await?;
     figures.extend(reactions::measure(bench, &cluster, &clients).await?);
     figures.push(relay::measure(bench, &cluster, &clients).await?);
     figures.extend(requests::measure(bench, &cluster).await?);
@@ -71,6 +74,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
 async fn consumer(
     bench: &Bench,
     cluster: &Cluster,
+    clients: &Clients,
     binary: &str,
     mut source: Source,
 ) -> Result<Figure, Error> {
@@ -82,13 +86,16 @@ async fn consumer(
         (records, bytes) = (held, payload.len());
         function.take_in(cluster, payload).await?;
     }
+    if binary != ARCHIVER {
+        source.check(clients, binary).await?;
+    }
     function.figure(cluster, format!("{binary}, {records} records"), bytes)
 }
 
 fn credited(version: u64) -> Happened {
-    ("Credited", Account::SCHEMA, json!({"amount": 100 + version % 7, "reference": "rent"}))
+    ("Credited", json!({"amount": 100 + version % 7, "reference": "rent"}))
 }
 
 fn exceeded(version: u64) -> Happened {
-    ("Exceeded", Portfolio::SCHEMA, json!({"account": format!("a-{version}"), "held": 4}))
+    ("Exceeded", json!({"account": format!("a-{version}"), "held": 4}))
 }
