@@ -13,7 +13,7 @@ mod append;
 mod archive;
 mod bare;
 mod batches;
-mod cost;
+pub mod cost;
 mod end_to_end;
 pub mod figure;
 mod growth;

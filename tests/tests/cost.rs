@@ -1,0 +1,42 @@
+//! `docs/cost.md`: what is asked of AWS, counted, and what AWS takes for it.
+//!
+//! With `UPDATE=1` its tables are written; without, those that stand there must be it.
+
+#![allow(clippy::expect_used, reason = "a test")]
+
+use std::{fs, path::PathBuf};
+
+use headwater_tool::bench::cost::{Item, count, page::page};
+
+/// PUTs, GETs, LISTs, DELETEs and records of all that was done of one thing, and how many that was.
+fn requests(items: &[Item], what: &str) -> ([u64; 5], u64) {
+    let item = items.iter().find(|item| item.what == what).expect(what);
+    let counted = item.counted;
+    ([counted.puts, counted.gets, counted.lists, counted.deletes, counted.records], item.units)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_what_is_counted() {
+    let items = count(|_| ()).await.expect("everything is counted");
+    let one = |what| {
+        let (requests, units) = requests(&items, what);
+        requests.map(|requests| requests as f64 / units as f64)
+    };
+    assert_eq!(one("commands, warm"), [1.0, 0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(one("commands, cold"), [1.0, 1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(one("commands, warm, 100 at once on one stream"), [0.02, 0.0, 0.0, 0.0, 0.02]);
+    assert_eq!(one("loads, the stream unchanged since the last"), [0.0, 1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(one("loads of 10,000 events with a snapshot"), [0.0, 1.0, 0.0, 0.0, 0.0]);
+
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/cost.md");
+    let stands = fs::read_to_string(&file).expect("the page");
+    let page = page(&stands, &items).expect("it has a place for the tables");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, page).expect("it is written");
+        return;
+    }
+    assert!(
+        stands == page,
+        "docs/cost.md is not what is counted: write it by UPDATE=1, and look at the change"
+    );
+}
