@@ -4,12 +4,15 @@
 
 use bank::{Account, AccountCommand, Amount, OverdraftLimit};
 use headwater::{
-    Options, Settings, Store,
+    Options, Settings, Store, StoredEvent, StreamId,
     aws::{self, Clients},
     format::{key, watermark::Watermark},
     port::{Clock, Objects, Precondition, SystemClock},
 };
-use localstack::{Counts, LocalAws};
+use headwater_tests::PATIENCE;
+use localstack::{Counts, Fault, Gate, LocalAws, Request};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 const BUCKET: &str = "store";
 const STREAM: &str = "events";
@@ -84,4 +87,40 @@ async fn an_unchanged_stream_that_is_read_again_has_no_body() {
     let counts = aws.counts();
     let unchanged = counts.of_status("s3:GetObject", 304);
     assert_eq!((counts.total().requests, unchanged.requests, unchanged.bytes_out), (3, 3, 0));
+}
+
+/// Appends so many commits to an account of which a head holds one, and the next moves it to a page.
+async fn lengthen(store: &Store, id: &str, commits: usize) {
+    let stream = StreamId::new("account", id).expect("a stream");
+    let credit = RawValue::from_string(r#"{"amount":1}"#.to_owned()).expect("JSON");
+    let credit = StoredEvent::new("Credited", 1, credit).expect("an event");
+    for _ in 0..commits {
+        let events = vec![credit.clone(); 900];
+        store.append(&stream, events, Options::default()).await.expect("appended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_without_a_snapshot_reads_sixteen_pages_at_once_and_with_one_reads_none() {
+    let (aws, clients) = local_aws().await;
+    let store = process(&clients);
+    open(&store, "long").await;
+    lengthen(&store, "long", 21).await;
+    let (gate, cold) = (Gate::new(), process(&clients));
+    let hold = gate.clone();
+    aws.on_request(move |request: &Request| match &request.key {
+        Some(key) if key.starts_with("pages/") => Fault::HoldBefore(hold.clone()),
+        _ => Fault::Pass,
+    });
+    aws.reset_counts();
+    let load = tokio::spawn(async move { cold.load::<Account>("long").await });
+    timeout(PATIENCE, gate.reached_by(16)).await.expect("sixteen are under way before one is answered");
+    gate.release();
+    assert_eq!(load.await.expect("joins").expect("loads").version.get(), 1 + 21 * 900);
+    assert_eq!(requests(&aws.reset_counts()), (0, 1 + 20, 0), "the head, and each page once");
+
+    credit(&store, "long").await;
+    aws.reset_counts();
+    process(&clients).load::<Account>("long").await.expect("loads");
+    assert_eq!(requests(&aws.reset_counts()), (0, 1, 0), "the head has a snapshot now");
 }
