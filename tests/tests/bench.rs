@@ -24,7 +24,7 @@ const ROWS: [&str; 11] = [
     "end-to-end",
     "cost",
 ];
-const FLOORS: [&str; 7] = ["append", "hot", "archive", "replay", "project", "import", "start"];
+const FLOORS: [&str; 8] = ["append", "hot", "archive", "replay", "project", "import", "growth", "start"];
 
 #[test]
 fn every_row_is_measured() {
