@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use crate::{
     archiver,
     bank::Error,
@@ -18,10 +20,10 @@ use crate::{
 /// What to compare, and where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
-    /// Where MiniStack is.
+    /// Where `MiniStack` is.
     #[arg(long, value_name = "URL")]
     ministack: String,
-    /// The database of a PostgreSQL that is nobody's; without it, it is not compared.
+    /// The database of a `PostgreSQL` that is nobody's; without it, it is not compared.
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
     /// A directory that is removed afterwards by somebody else.
@@ -33,9 +35,29 @@ pub(crate) struct Compare {
     /// A little of everything: it shows that all can be compared, and its figures say nothing.
     #[arg(long)]
     brief: bool,
+    /// Compare in this only; may be repeated.
+    #[arg(long, value_name = "WHAT", value_enum)]
+    only: Vec<What>,
     /// The command that runs Python with pyarrow; without it, only Headwater archives.
     #[arg(last = true)]
     python: Vec<String>,
+}
+
+/// In what they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum What {
+    /// Commands per second, and how long one takes.
+    Speed,
+    /// Requests and bytes of a command.
+    Cost,
+    /// The same, as an account grows.
+    Growth,
+    /// Eight writers on one account.
+    Writers,
+    /// Killed between commit and publication.
+    Crash,
+    /// Archivers.
+    Archiver,
 }
 
 impl Compare {
@@ -44,13 +66,22 @@ impl Compare {
         let (_embedded, endpoint) = embedded::start(self.scratch.join("embedded")).await?;
         let (events, all) = self.stores(endpoint);
         let effort = Effort::new(self.brief);
-        self.show(&speed::measure(&all, &effort).await?);
-        self.show(&cost::life_long(&all, &effort).await?);
-        self.show(&cost::growing(&events, &effort).await?);
-        self.show(&writers::measure(&events, &effort).await?);
-        self.show(&crash::measure(&events, &effort).await?);
-        let python = Some(&*self.python).filter(|python| !python.is_empty());
-        self.show(&archiver::measure(python, &self.scratch, &effort).await?);
+        for what in What::value_variants() {
+            if self.only.is_empty() || self.only.contains(what) {
+                let table = match what {
+                    What::Speed => speed::measure(&all, &effort).await?,
+                    What::Cost => cost::life_long(&all, &effort).await?,
+                    What::Growth => cost::growing(&events, &effort).await?,
+                    What::Writers => writers::measure(&events, &effort).await?,
+                    What::Crash => crash::measure(&events, &effort).await?,
+                    What::Archiver => {
+                        let python = Some(&*self.python).filter(|python| !python.is_empty());
+                        archiver::measure(python, &self.scratch, &effort).await?
+                    }
+                };
+                self.show(&table);
+            }
+        }
         Ok(())
     }
 

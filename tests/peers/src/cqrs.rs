@@ -125,7 +125,7 @@ struct Hang;
 impl Query<CqrsAccount> for Hang {
     async fn dispatch(&self, _: &str, _: &[EventEnvelope<CqrsAccount>]) {
         println!("{COMMITTED}");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

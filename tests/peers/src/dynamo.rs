@@ -1,4 +1,4 @@
-//! cqrs-es with its DynamoDB store, dynamo-es.
+//! cqrs-es with its `DynamoDB` store, dynamo-es.
 
 use std::sync::Arc;
 

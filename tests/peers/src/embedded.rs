@@ -1,4 +1,4 @@
-//! The embedded AWS as a process of its own, as PostgreSQL is one, with what it keeps in a directory.
+//! The embedded AWS as a process of its own, as `PostgreSQL` is one, with what it keeps in a directory.
 
 use std::{path::PathBuf, process::Stdio};
 

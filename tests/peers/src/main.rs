@@ -5,7 +5,7 @@
 //! 3. [`archiver`] compares archivers;
 //! 4. [`compare`] does all that, and shows a [`table`] each when it is known.
 //!
-//! `tests/peers/run` starts what it needs: MiniStack, PostgreSQL if it is installed, Python with pyarrow. `docs/peers.md` says
+//! `tests/peers/run` starts what it needs: `MiniStack`, `PostgreSQL` if it is installed, Python with pyarrow. `docs/peers.md` says
 //! what came out.
 
 mod archiver;

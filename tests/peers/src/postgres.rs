@@ -1,4 +1,4 @@
-//! cqrs-es with its PostgreSQL store, postgres-es.
+//! cqrs-es with its `PostgreSQL` store, postgres-es.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Commands on accounts of their own, one and 32 in flight.
 //!
 //! Rounds go over all stores in turn, so that what the machine does meanwhile meets all of them; every round has a place of
-//! its own, because MiniStack's streams become slow as they grow. Each account lives its [`life`]: eight commands.
+//! its own, because `MiniStack`'s streams become slow as they grow. Each account lives its [`life`]: eight commands.
 
 use std::sync::{
     Arc,

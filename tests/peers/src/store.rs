@@ -26,7 +26,7 @@ pub(crate) struct Store {
 /// How fast a store may be expected to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Some hundred requests per second, as MiniStack.
+    /// Some hundred requests per second, as `MiniStack`.
     Hundreds,
     /// Some thousand.
     Thousands,

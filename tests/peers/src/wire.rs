@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL: it counts statements and bytes.
+//! A proxy before `PostgreSQL`: it counts statements and bytes.
 //!
 //! A client's messages are a type, a length and a body; only the first one, which says who connects, has no type. A
 //! statement is a simple query or an execution of a prepared one.
