@@ -42,9 +42,10 @@ struct Streams {
 }
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
-    let few = Streams::new(bench, FEW).await?;
     let mut figures = Vec::new();
     for many in MANY {
+        // Anew, so that what was done to either is the same.
+        let few = Streams::new(bench, FEW).await?;
         let many_streams = Streams::new(bench, many).await?;
         for (deed, what) in
             [(Deed::Load, "loads"), (Deed::Cold, "cold commands"), (Deed::Warm, "warm commands")]
@@ -54,8 +55,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
             figures.push(compare(bench, what, deed, &many_streams, &few).await?);
         }
         many_streams.place.aws.shutdown().await;
+        few.place.aws.shutdown().await;
     }
-    few.place.aws.shutdown().await;
     Ok(figures)
 }
 
