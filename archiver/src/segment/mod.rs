@@ -39,7 +39,7 @@ use parquet::{
 pub use self::{
     footer::{Footer, Previous},
     read::{Segment, Span},
-    write::{encode, unstorable},
+    write::{encode, properties, unstorable},
 };
 
 /// The number of the format that this module writes, and the only one that it reads.
@@ -115,7 +115,11 @@ const COLUMNS: [(Column, &str); 13] = [
     (Column::CommittedAt, "committed_at"),
 ];
 
-/// The schema of every segment; an error only if this table is wrong.
+/// The schema of every segment; an error only if the table of columns is wrong.
+pub fn schema() -> Result<TypePtr, SegmentError> {
+    SCHEMA.clone()
+}
+
 static SCHEMA: LazyLock<Result<TypePtr, SegmentError>> = LazyLock::new(|| {
     let field = |(column, name): (Column, &str)| {
         let (physical, logical) = match column {

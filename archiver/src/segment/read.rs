@@ -23,8 +23,9 @@ use parquet::{
 use serde_json::value::RawValue;
 
 use super::{
-    Archived, Column, Footer, MOST_ROWS, SCHEMA, SegmentError,
+    Archived, Column, Footer, MOST_ROWS, SegmentError,
     pages::{self, Budget},
+    schema,
 };
 
 /// Largest footer that a reader takes, in bytes: what it becomes in memory is many times as large.
@@ -60,8 +61,7 @@ impl Segment {
             let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes)?;
             let file = metadata.file_metadata();
             let footer = Footer::read(file.key_value_metadata().map_or(&[], Vec::as_slice))?;
-            let schema = SCHEMA.as_ref().map_err(Clone::clone)?;
-            if file.schema() != schema.as_ref() {
+            if file.schema() != schema()?.as_ref() {
                 return Err(SegmentError::new("its columns are not a segment's"));
             }
             // Each group by itself: numbers that cancel out must not pass for a sum.

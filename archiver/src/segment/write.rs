@@ -19,7 +19,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{Archived, COLUMNS, Column, Footer, MOST_ROWS, SCHEMA, SegmentError};
+use super::{Archived, COLUMNS, Column, Footer, MOST_ROWS, SegmentError, schema};
 
 /// Why a commit does not fit the columns: a number beyond theirs. `None` for every commit that a store wrote.
 pub fn unstorable(commit: &Commit) -> Option<String> {
@@ -50,8 +50,7 @@ pub fn encode(footer: &Footer, commits: &[Archived]) -> Result<Bytes, SegmentErr
     }
     let footer = Footer { rows: rows as u64, commits: commits.len() as u64, ..footer.clone() };
     footer.check()?;
-    let schema = SCHEMA.as_ref().map_err(Clone::clone)?;
-    let mut file = SerializedFileWriter::new(Vec::new(), Arc::clone(schema), properties(&footer)?)?;
+    let mut file = SerializedFileWriter::new(Vec::new(), schema()?, properties(&footer)?)?;
     if rows > 0 {
         let rows = Rows { shard: &footer.shard, commits, count: rows };
         let mut group = file.next_row_group()?;
@@ -73,8 +72,8 @@ impl From<parquet::errors::ParquetError> for SegmentError {
     }
 }
 
-/// How the columns are stored.
-fn properties(footer: &Footer) -> Result<WriterPropertiesPtr, SegmentError> {
+/// How the columns are stored, and what the footer says: with the schema all that Parquet needs beside the rows.
+pub fn properties(footer: &Footer) -> Result<WriterPropertiesPtr, SegmentError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(false)
