@@ -1,6 +1,6 @@
 //! Names: which stream, which version, which commit. Each is validated once, where it comes in.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de};
@@ -67,6 +67,11 @@ pub struct StreamId {
 impl StreamId {
     /// The stream `kind/id`.
     pub fn new(kind: &str, id: &str) -> Result<Self, InvalidName> {
+        Self::check(kind, id)?;
+        Ok(Self { text: format!("{kind}/{id}").into(), slash: kind.len() })
+    }
+
+    fn check(kind: &str, id: &str) -> Result<(), InvalidName> {
         let starts = kind.starts_with(|c: char| c.is_ascii_lowercase());
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if kind.len() > limits::KIND_BYTES || !starts || !kind.chars().all(allowed) {
@@ -76,8 +81,7 @@ impl StreamId {
             );
             return Err(InvalidName::new("stream kind", rule));
         }
-        check_segment("stream id", id, limits::ID_BYTES)?;
-        Ok(Self { text: format!("{kind}/{id}").into(), slash: kind.len() })
+        check_segment("stream id", id, limits::ID_BYTES)
     }
 
     /// The aggregate's kind, as `account`.
@@ -103,7 +107,8 @@ impl FromStr for StreamId {
         let (kind, id) = text
             .split_once('/')
             .ok_or_else(|| InvalidName::new("stream", "must read kind/id, as account/42"))?;
-        Self::new(kind, id)
+        Self::check(kind, id)?;
+        Ok(Self { text: text.into(), slash: kind.len() })
     }
 }
 
@@ -180,6 +185,21 @@ impl FromStr for CommitId {
     }
 }
 
+/// Parses a text where it stands.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidName>> de::Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 /// Text in, text out: the traits that every name shares.
 macro_rules! as_text {
     ($name:ident) => {
@@ -203,8 +223,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
+                deserializer.deserialize_str(Text(PhantomData))
             }
         }
     };

@@ -21,6 +21,9 @@ use parquet::{
 
 use super::{Archived, COLUMNS, Column, Footer, MOST_ROWS, SegmentError, schema};
 
+/// Texts that are handed to Parquet at a time: as many as it takes in one go, few enough to stay near the processor.
+const AT_A_TIME: usize = 1_024;
+
 /// Why a commit does not fit the columns: a number beyond theirs. `None` for every commit that a store wrote.
 pub fn unstorable(commit: &Commit) -> Option<String> {
     if i64::try_from(commit.last.get()).is_err() {
@@ -230,9 +233,12 @@ impl Texts {
 
     fn write(self, writer: &mut SerializedColumnWriter<'_>) -> Result<(), SegmentError> {
         let bytes = Bytes::from(self.bytes);
-        let values: Vec<ByteArray> =
-            self.spans.into_iter().map(|span| ByteArray::from(bytes.slice(span))).collect();
-        writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+        let mut values = Vec::with_capacity(self.spans.len().min(AT_A_TIME));
+        for spans in self.spans.chunks(AT_A_TIME) {
+            values.clear();
+            values.extend(spans.iter().map(|span| ByteArray::from(bytes.slice(span.clone()))));
+            writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+        }
         Ok(())
     }
 }
