@@ -18,7 +18,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{de::StrRead, value::RawValue};
 
 use crate::{id::InvalidName, limits};
 
@@ -38,6 +38,17 @@ impl PartialEq for StoredEvent {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.schema == other.schema && self.data.get() == other.data.get()
     }
+}
+
+/// An event as it is stored, in text that somebody else holds; nobody has looked yet whether the data are JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventText<'a> {
+    /// What happened.
+    pub name: &'a str,
+    /// The number of the data's schema, from 1.
+    pub schema: u32,
+    /// The content.
+    pub data: &'a str,
 }
 
 /// Why an event cannot be written, or read.
@@ -86,14 +97,21 @@ impl StoredEvent {
         Self::new(name, 1, data).map_err(|cause| unfit(cause.to_string()))
     }
 
+    /// Its parts where they stand.
+    pub fn text(&self) -> EventText<'_> {
+        EventText { name: &self.name, schema: self.schema, data: self.data.get() }
+    }
+}
+
+impl EventText<'_> {
     /// The variant of a serde enum that it is, whatever its schema, without a copy of the data.
-    pub(crate) fn variant<E: DeserializeOwned>(&self) -> Result<E, EventError> {
+    pub(crate) fn variant<E: DeserializeOwned>(self) -> Result<E, EventError> {
         E::deserialize(Stored(self)).map_err(|cause| self.unfit(cause.to_string()))
     }
 
     /// Its data do not fit.
-    pub(crate) fn unfit(&self, reason: String) -> EventError {
-        EventError::Unfit { name: self.name.clone(), schema: self.schema, reason }
+    pub(crate) fn unfit(self, reason: String) -> EventError {
+        EventError::Unfit { name: self.name.to_owned(), schema: self.schema, reason }
     }
 }
 
@@ -133,7 +151,19 @@ impl<'de> Deserialize<'de> for Tagged<'de> {
 }
 
 /// Shows a stored event to serde as the enum variant that it was.
-struct Stored<'a>(&'a StoredEvent);
+struct Stored<'a>(EventText<'a>);
+
+impl<'de> Stored<'de> {
+    /// The data as `read` takes them: one value, and nothing behind it.
+    fn whole<T>(
+        self,
+        read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> Result<T, serde_json::Error>,
+    ) -> Result<T, serde_json::Error> {
+        let mut data = serde_json::Deserializer::from_str(self.0.data);
+        let value = read(&mut data)?;
+        data.end().map(|()| value)
+    }
+}
 
 impl<'de> Deserializer<'de> for Stored<'de> {
     type Error = serde_json::Error;
@@ -162,7 +192,7 @@ impl<'de> EnumAccess<'de> for Stored<'de> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Self::Error> {
-        let name: de::value::StrDeserializer<'_, Self::Error> = self.0.name.as_str().into_deserializer();
+        let name: de::value::StrDeserializer<'_, Self::Error> = self.0.name.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
 }
@@ -171,15 +201,15 @@ impl<'de> VariantAccess<'de> for Stored<'de> {
     type Error = serde_json::Error;
 
     fn unit_variant(self) -> Result<(), Self::Error> {
-        Ok(())
+        self.whole(|data| de::IgnoredAny::deserialize(data)).map(drop)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Self::Error> {
-        seed.deserialize(&mut serde_json::Deserializer::from_str(self.0.data.get()))
+        self.whole(|data| seed.deserialize(data))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0.data.get()).deserialize_seq(visitor)
+        self.whole(|data| data.deserialize_seq(visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -187,7 +217,7 @@ impl<'de> VariantAccess<'de> for Stored<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0.data.get()).deserialize_map(visitor)
+        self.whole(|data| data.deserialize_map(visitor))
     }
 }
 
@@ -221,7 +251,7 @@ mod tests {
         #[test]
         fn every_shape_of_variant_comes_back(event in sample()) {
             let stored = StoredEvent::of(&event).expect("encodes");
-            prop_assert_eq!(stored.variant::<Sample>().expect("decodes"), event);
+            prop_assert_eq!(stored.text().variant::<Sample>().expect("decodes"), event);
         }
     }
 
@@ -234,11 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn data_that_are_not_one_value_are_no_event() {
+        fn read(name: &str, data: &str) -> Result<Sample, EventError> {
+            EventText { name, schema: 1, data }.variant()
+        }
+        for (name, data) in [
+            ("Unit", "null"),
+            ("Newtype", r#"["x"]"#),
+            ("Pair", "[1,true]"),
+            ("Fields", r#"{"text":"x","inner":null}"#),
+        ] {
+            read(name, data).expect(data);
+            for broken in [format!("{data},"), format!("{data}{data}"), data.replacen(['n', '"', '['], "", 1)]
+            {
+                read(name, &broken).expect_err(&broken);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_variant_is_refused() {
         assert!(StoredEvent::of(&42).is_err());
         assert!(StoredEvent::of(&serde_json::json!({"a": 1, "b": 2})).is_err());
         let unknown = StoredEvent::new("Exploded", 1, RawValue::NULL.to_owned()).expect("a valid name");
-        let error = unknown.variant::<Sample>().expect_err("no such variant").to_string();
+        let error = unknown.text().variant::<Sample>().expect_err("no such variant").to_string();
         assert!(error.contains("Exploded"), "{error}");
     }
 }

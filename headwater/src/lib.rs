@@ -66,7 +66,7 @@ pub use self::{
     aggregate::Aggregate,
     claim::Claim,
     error::StoreError,
-    event::{EventError, StoredEvent},
+    event::{EventError, EventText, StoredEvent},
     id::{CommitId, InvalidName, StreamId, Token, Version},
     schema::{Schemas, Upcaster},
     store::{

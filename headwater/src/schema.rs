@@ -34,12 +34,15 @@
 //! ```
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, value::to_raw_value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::{
     aggregate::Aggregate,
     consume::Projection,
-    event::{EventError, StoredEvent},
+    event::{EventError, EventText, StoredEvent},
 };
 
 /// Takes the data of one event type from a schema to the next.
@@ -109,22 +112,28 @@ impl Schemas {
 
     /// Decodes into a serde enum: data of the newest schema without a copy, older ones through their upcasters.
     pub fn decode<E: DeserializeOwned>(self, stored: &StoredEvent) -> Result<E, EventError> {
-        let newest = self.newest(&stored.name);
+        self.decode_text(stored.text())
+    }
+
+    /// As [`Self::decode`], from text that somebody else holds: nothing is copied before the event is made.
+    pub fn decode_text<E: DeserializeOwned>(self, stored: EventText<'_>) -> Result<E, EventError> {
+        let newest = self.newest(stored.name);
         if stored.schema == newest {
             return stored.variant();
         }
         if stored.schema > newest {
-            return Err(EventError::Newer { name: stored.name.clone(), schema: stored.schema, newest });
+            return Err(EventError::Newer { name: stored.name.to_owned(), schema: stored.schema, newest });
         }
-        self.taken_up(stored).map_err(|reason| stored.unfit(reason))?.variant()
+        let data = self.taken_up(stored).map_err(|reason| stored.unfit(reason))?;
+        EventText { schema: newest, data: data.get(), ..stored }.variant()
     }
 
-    /// An older event as it would be written today.
-    fn taken_up(self, stored: &StoredEvent) -> Result<StoredEvent, String> {
+    /// The data of an older event as they would be written today.
+    fn taken_up(self, stored: EventText<'_>) -> Result<Box<RawValue>, String> {
         if stored.schema == 0 {
             return Err("schemas are counted from 1".to_owned());
         }
-        let mut data = serde_json::from_str(stored.data.get()).map_err(|cause| cause.to_string())?;
+        let mut data = serde_json::from_str(stored.data).map_err(|cause| cause.to_string())?;
         let mut schema = stored.schema;
         for upcaster in self.0 {
             if upcaster.event == stored.name && upcaster.from == schema {
@@ -132,8 +141,7 @@ impl Schemas {
                 schema += 1;
             }
         }
-        let data = to_raw_value(&data).map_err(|cause| cause.to_string())?;
-        Ok(StoredEvent { name: stored.name.clone(), schema, data })
+        to_raw_value(&data).map_err(|cause| cause.to_string())
     }
 }
 
@@ -161,7 +169,6 @@ const fn same(one: &[u8], other: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::value::RawValue;
 
     use super::*;
 

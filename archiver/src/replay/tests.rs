@@ -81,6 +81,30 @@ async fn what_was_published_comes_back_the_same() {
 }
 
 #[tokio::test]
+async fn events_are_those_of_the_commits() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    enum Typed {
+        Credited { n: u64 },
+    }
+    let world = World::new(1);
+    let (objects, _) = three_days(&world).await;
+    for chosen in [
+        replay(&world, &objects),
+        replay(&world, &objects).kind("user"),
+        replay(&world, &objects).from("2026-11-23".parse().expect("a date")),
+    ] {
+        let events = chosen.events::<Typed>(Schemas::FIRST).try_collect::<Vec<_>>().await.expect("replays");
+        let event = |Replayed { archived: Archived { stream, commit, .. }, .. }| {
+            let event = Ok(Typed::Credited { n: commit.first.get() });
+            Event { stream, version: commit.first, at: commit.at, event }
+        };
+        let commits = all(chosen).await.expect("replays");
+        assert!(!commits.is_empty());
+        assert_eq!(events, commits.into_iter().map(event).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_day_and_a_kind_are_chosen_exactly() {
     let world = World::new(1);
     let (objects, records) = three_days(&world).await;

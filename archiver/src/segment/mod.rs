@@ -22,6 +22,7 @@
 mod footer;
 mod pages;
 mod read;
+mod typed;
 mod write;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ use parquet::{
 pub use self::{
     footer::{Footer, Previous},
     read::{Segment, Span},
+    typed::Event,
     write::{encode, properties, unstorable},
 };
 

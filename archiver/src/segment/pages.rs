@@ -5,9 +5,9 @@
 //! stand in the file, as if the column were not compressed, and what they become is taken from a [`Budget`].
 
 use std::{
-    io::Read,
+    io::{self, Read},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -22,7 +22,7 @@ use parquet::{
     errors::{ParquetError, Result},
     file::{metadata::ColumnChunkMetaData, serialized_reader::SerializedPageReader},
 };
-use zstd::stream::read::Decoder;
+use zstd::{bulk::Decompressor, stream::read::Decoder, zstd_safe::get_frame_content_size};
 
 use super::{MOST_BYTES, SegmentError};
 
@@ -33,26 +33,32 @@ const RESERVED: usize = 1 << 20;
 /// The least bytes that a value in a dictionary takes.
 const VALUE_BYTES: usize = 4;
 
-/// The bytes that one reading of a segment may still decompress.
-#[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<AtomicUsize>);
+/// What one reading of a segment decompresses with, and the bytes that it may still have.
+#[derive(Clone)]
+pub(super) struct Budget {
+    left: Arc<AtomicUsize>,
+    /// One for all pages: to make one costs more than a page.
+    decompressor: Arc<Mutex<Decompressor<'static>>>,
+}
 
 impl Budget {
     /// All that a segment may have.
-    pub(super) fn new() -> Self {
-        Self::of(MOST_BYTES)
+    pub(super) fn new() -> std::result::Result<Self, SegmentError> {
+        Self::of(MOST_BYTES).map_err(SegmentError::new)
     }
 
-    fn of(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+    fn of(bytes: usize) -> io::Result<Self> {
+        let decompressor = Arc::new(Mutex::new(Decompressor::new()?));
+        Ok(Self { left: Arc::new(AtomicUsize::new(bytes)), decompressor })
     }
 
     fn left(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.left.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) -> Result<()> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        let taken =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken
             .map(drop)
             .map_err(|_| wrong("decompressed it has more bytes than a segment may have".to_owned()))
@@ -121,14 +127,33 @@ impl Bounds {
         if !self.compressed {
             return Ok(buf.clone());
         }
+        let page = match self.at_once(buf) {
+            Some(page) => page,
+            None => self.by_and_by(buf)?,
+        };
+        self.budget.take(page.len())?;
+        Ok(page.into())
+    }
+
+    /// A page that says how large it is, and is no larger than most.
+    fn at_once(&self, buf: &[u8]) -> Option<Vec<u8>> {
+        let bytes = usize::try_from(get_frame_content_size(buf).ok()??).ok()?;
+        if bytes > self.budget.left().min(RESERVED) {
+            return None;
+        }
+        let mut decompressor = self.budget.decompressor.lock().unwrap_or_else(PoisonError::into_inner);
+        decompressor.decompress(buf, bytes).ok()
+    }
+
+    /// Any page, its memory growing with what comes out.
+    fn by_and_by(&self, buf: &[u8]) -> Result<Vec<u8>> {
         let left = self.budget.left();
         let mut page = Vec::with_capacity(left.min(RESERVED));
-        let mut decoder = Decoder::with_buffer(buf.as_ref())?;
+        let mut decoder = Decoder::with_buffer(buf)?;
         decoder.window_log_max(WINDOW)?;
         decoder.take(left as u64 + 1).read_to_end(&mut page)?;
-        self.budget.take(page.len())?;
         page.shrink_to_fit();
-        Ok(page.into())
+        Ok(page)
     }
 }
 
@@ -165,7 +190,7 @@ mod tests {
     use super::*;
 
     fn bounds(compressed: bool, budget: usize) -> Bounds {
-        Bounds { compressed, rows: 10, budget: Budget::of(budget) }
+        Bounds { compressed, rows: 10, budget: Budget::of(budget).expect("memory") }
     }
 
     fn data(buf: Vec<u8>, num_values: u32, encoding: Encoding) -> Page {
@@ -195,6 +220,20 @@ mod tests {
         }
         let error = bounds.page(data(bomb(), 1, Encoding::PLAIN)).expect_err("no room is left");
         assert!(error.to_string().contains("more bytes than a segment may have"), "{error}");
+    }
+
+    #[test]
+    fn a_page_that_lies_about_its_size_is_taken_for_what_it_is() {
+        let mut small = compress(&[7; 300], 1).expect("compresses");
+        let page = |buf: &[u8]| bounds(true, 1 << 20).decompress(&Bytes::copy_from_slice(buf));
+        assert_eq!(page(&small).expect("a page").as_ref(), [7; 300]);
+        // Two frames: the first says 300.
+        small.extend(small.clone());
+        assert_eq!(page(&small).expect("a page").as_ref(), [7; 600]);
+        // It says 44 in place of 300: a frame of one segment, whose size has two bytes less 256.
+        assert_eq!(small[4] & 0b1110_0000, 0b0110_0000);
+        small[5..7].fill(0);
+        page(&small).expect_err("its size is another");
     }
 
     #[test]

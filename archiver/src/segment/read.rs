@@ -116,7 +116,7 @@ impl Segment {
     /// Which versions the commits cover: a few columns only.
     pub fn spans(&self) -> Result<Vec<Span>, SegmentError> {
         guarded(|| {
-            let budget = Budget::new();
+            let budget = Budget::new()?;
             let (kind, id) = (self.texts(Column::Kind, &budget)?, self.texts(Column::Id, &budget)?);
             let (index, version) =
                 (self.ints(Column::Index, &budget)?, self.longs(Column::Version, &budget)?);
@@ -138,7 +138,7 @@ impl Segment {
         })
     }
 
-    fn texts(&self, column: Column, budget: &Budget) -> Result<Texts, SegmentError> {
+    pub(super) fn texts(&self, column: Column, budget: &Budget) -> Result<Texts, SegmentError> {
         let read = |reader, rows| match reader {
             ColumnReader::ByteArrayColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} is no text"))),
@@ -146,14 +146,14 @@ impl Segment {
         self.column(column, budget, read).map(Texts)
     }
 
-    fn longs(&self, column: Column, budget: &Budget) -> Result<Vec<i64>, SegmentError> {
+    pub(super) fn longs(&self, column: Column, budget: &Budget) -> Result<Vec<i64>, SegmentError> {
         self.column(column, budget, |reader, rows| match reader {
             ColumnReader::Int64ColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} has no 64 bits"))),
         })
     }
 
-    fn ints(&self, column: Column, budget: &Budget) -> Result<Vec<i32>, SegmentError> {
+    pub(super) fn ints(&self, column: Column, budget: &Budget) -> Result<Vec<i32>, SegmentError> {
         self.column(column, budget, |reader, rows| match reader {
             ColumnReader::Int32ColumnReader(reader) => values(reader, rows),
             _ => Err(SegmentError::new(format_args!("column {column:?} has no 32 bits"))),
@@ -192,7 +192,7 @@ impl std::fmt::Debug for Segment {
 }
 
 /// Makes a panic of the decoder an error.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(SegmentError::new("it breaks the decoder")))
 }
 
@@ -202,7 +202,7 @@ fn footer_bytes(file: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*length))
 }
 
-fn short() -> SegmentError {
+pub(super) fn short() -> SegmentError {
     SegmentError::new("a column has fewer rows than the footer says, or more")
 }
 
@@ -222,19 +222,19 @@ fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, rows: usize) -> Result<V
     }
 }
 
-fn natural(version: i64) -> Result<Version, SegmentError> {
+pub(super) fn natural(version: i64) -> Result<Version, SegmentError> {
     u64::try_from(version).map(Version::new).map_err(SegmentError::new)
 }
 
-fn time(millis: i64) -> Result<Timestamp, SegmentError> {
+pub(super) fn time(millis: i64) -> Result<Timestamp, SegmentError> {
     Timestamp::from_millisecond(millis).map_err(SegmentError::new)
 }
 
 /// A column of texts.
-struct Texts(Vec<ByteArray>);
+pub(super) struct Texts(Vec<ByteArray>);
 
 impl Texts {
-    fn text(&self, row: usize) -> Result<&str, SegmentError> {
+    pub(super) fn text(&self, row: usize) -> Result<&str, SegmentError> {
         Ok(self.0.get(row).ok_or_else(short)?.as_utf8()?)
     }
 }
@@ -257,7 +257,7 @@ struct Columns {
 
 impl Columns {
     fn read(segment: &Segment) -> Result<Self, SegmentError> {
-        let budget = Budget::new();
+        let budget = Budget::new()?;
         Ok(Self {
             sequence: segment.texts(Column::Sequence, &budget)?,
             arrived_at: segment.longs(Column::ArrivedAt, &budget)?,

@@ -1,8 +1,12 @@
 //! A segment comes back as it was, whatever it holds, and nothing that is no segment panics.
 
-use headwater::{CommitId, StoredEvent, Version, format::commit::Meta};
+use headwater::{CommitId, Schemas, StoredEvent, Version, format::commit::Meta};
 use jiff::civil::date;
 use proptest::prelude::*;
+use serde::{
+    Deserialize, Deserializer,
+    de::{EnumAccess, VariantAccess as _, Visitor},
+};
 use serde_json::Value;
 
 use super::*;
@@ -59,6 +63,38 @@ fn commits() -> impl Strategy<Value = Vec<Archived>> {
             };
         drawn.into_iter().map(archived).collect()
     })
+}
+
+/// An event of any type: its name and its data.
+#[derive(Debug, Clone, PartialEq)]
+struct Any(String, Value);
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Variant;
+        impl<'de> Visitor<'de> for Variant {
+            type Value = Any;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a variant")
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Any, A::Error> {
+                let (name, data) = access.variant()?;
+                Ok(Any(name, data.newtype_variant()?))
+            }
+        }
+        deserializer.deserialize_enum("Any", &[], Variant)
+    }
+}
+
+/// The events of a commit, by way of the commit.
+fn typed(row: &Archived) -> Vec<Event<Any>> {
+    let event = |(version, stored)| {
+        let (stream, at) = (row.stream.clone(), row.commit.at);
+        Event { stream, version, at, event: Schemas::FIRST.decode(stored) }
+    };
+    row.commit.versioned().map(event).collect()
 }
 
 fn golden_commits() -> Vec<Archived> {
@@ -123,6 +159,12 @@ proptest! {
         prop_assert_eq!(segment.spans().expect("reads"), spans);
         let only: Vec<Archived> = commits.iter().filter(|row| row.stream.kind() == "a").cloned().collect();
         prop_assert_eq!(segment.select(|kind| kind == "a").expect("reads"), only);
+        let events = |commits: &[Archived]| commits.iter().flat_map(typed).collect::<Vec<_>>();
+        prop_assert_eq!(segment.events(Schemas::FIRST, |_, _| true).expect("reads"), events(&commits));
+        let late: Vec<Archived> =
+            commits.iter().filter(|row| row.stream.kind() == "a" && row.arrived_at >= at(2_000_000_000_000)).cloned().collect();
+        let wanted = |kind: &str, arrived: i64| kind == "a" && arrived >= 2_000_000_000_000;
+        prop_assert_eq!(segment.events(Schemas::FIRST, wanted).expect("reads"), events(&late));
         prop_assert_eq!(segment.commits().expect("reads"), commits);
     }
 
@@ -147,6 +189,13 @@ proptest! {
         let _ = read(bytes.clone());
         if let Ok(segment) = Segment::open(bytes) {
             let _ = segment.spans();
+            // What stands in commits that are whole is the same by events.
+            if let Ok(commits) = segment.commits() {
+                let events = commits.iter().flat_map(typed).collect::<Vec<_>>();
+                prop_assert_eq!(segment.events(Schemas::FIRST, |_, _| true), Ok(events));
+            } else {
+                let _ = segment.events::<Any>(Schemas::FIRST, |_, _| true);
+            }
         }
     }
 
@@ -163,6 +212,28 @@ fn the_golden_segment_still_reads_the_same() {
     assert_eq!(commits, golden_commits());
     let expected = Footer { rows: 4, commits: 3, ..self::footer(5) };
     assert_eq!(footer, expected);
+}
+
+#[test]
+fn what_is_out_of_order_is_read_by_nobody() {
+    let mut commits = golden_commits();
+    let read = |footer: &Footer, commits: &[Archived]| {
+        let segment = Segment::open(encode(footer, commits).expect("encodes")).expect("opens");
+        let events = segment.events::<Any>(Schemas::FIRST, |_, _| true).map(|events| events.len());
+        let commits =
+            segment.commits().map(|commits| commits.iter().map(|row| row.commit.events.len()).sum());
+        assert_eq!(events.is_ok(), commits.is_ok());
+        (events, commits)
+    };
+    assert_eq!(read(&footer(5), &commits), (Ok(4), Ok(4)));
+    // Beyond what the footer covers, before it, and one before the other.
+    read(&footer(3), &commits).0.expect_err("record 4 of 3");
+    read(&Footer { first: sequence(2), ..footer(5) }, &commits).0.expect_err("record 1 of 2 to 5");
+    commits.swap(0, 2);
+    read(&footer(5), &commits).0.expect_err("record 4 before 1");
+    let mut commits = golden_commits();
+    Arc::make_mut(&mut commits[1].commit).first = Version::ZERO;
+    read(&footer(5), &commits).0.expect_err("version 0");
 }
 
 #[test]

@@ -17,15 +17,52 @@ pub struct Sequence(String);
 #[error("a sequence number is 1 to 129 digits, not {0:?}")]
 pub struct InvalidSequence(String);
 
+/// A [`Sequence`] in text that somebody else holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digits<'a>(&'a str);
+
+impl<'a> TryFrom<&'a str> for Digits<'a> {
+    type Error = InvalidSequence;
+
+    fn try_from(text: &'a str) -> Result<Self, InvalidSequence> {
+        // Without an early end, so that many are looked at at once.
+        let digits = |text: &str| text.bytes().fold(true, |all, byte| all & byte.is_ascii_digit());
+        if text.is_empty() || text.len() > 129 || !digits(text) {
+            return Err(InvalidSequence(text.chars().take(140).collect()));
+        }
+        let zeros = text.bytes().take_while(|byte| *byte == b'0').count();
+        // A zero alone stands for itself.
+        Ok(Self(&text[zeros.min(text.len() - 1)..]))
+    }
+}
+
+impl Ord for Digits<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(other.0))
+    }
+}
+
+impl PartialOrd for Digits<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Digits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 impl TryFrom<String> for Sequence {
     type Error = InvalidSequence;
 
     fn try_from(text: String) -> Result<Self, InvalidSequence> {
-        if text.is_empty() || text.len() > 129 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidSequence(text.chars().take(140).collect()));
+        let digits = Digits::try_from(text.as_str())?.0;
+        if digits.len() < text.len() {
+            return Ok(Self(digits.to_owned()));
         }
-        let digits = text.trim_start_matches('0');
-        Ok(Self(if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }))
+        Ok(Self(text))
     }
 }
 
@@ -40,11 +77,16 @@ impl Sequence {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same where it stands.
+    pub fn digits(&self) -> Digits<'_> {
+        Digits(&self.0)
+    }
 }
 
 impl Ord for Sequence {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+        self.digits().cmp(&other.digits())
     }
 }
 

@@ -8,7 +8,9 @@ mod objects;
 mod world;
 
 pub use self::{
-    log::{Arrival, Batch, Cursor, Entry, EntryError, Log, LogError, Position, Sequence, Shard, Start},
+    log::{
+        Arrival, Batch, Cursor, Digits, Entry, EntryError, Log, LogError, Position, Sequence, Shard, Start,
+    },
     objects::{ETag, Got, Listed, ObjectError, Objects, Precondition},
     world::{Clock, Entropy, SystemClock, SystemEntropy, backoff},
 };

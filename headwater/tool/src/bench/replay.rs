@@ -1,7 +1,8 @@
-//! Segments to typed events, on one core: a replay of the archive, each event decoded by its schemas.
+//! Segments to typed events, on one core: a replay of the archive, each event decoded by its schemas; and the same by way of
+//! whole commits, as a rebuild of views takes them.
 //!
 //! The floor is the parquet crate that reads the same columns of the same segments, and `serde_json` that reads the same enum
-//! from their texts: no order checked, no commit made.
+//! from their texts: no order checked, no name and no commit made.
 
 use std::{iter::once, pin::pin, sync::Arc};
 
@@ -27,12 +28,33 @@ use super::{
     rounds::rounds,
 };
 
-/// The columns that a commit is made of: all but the shard.
-const COLUMNS: std::ops::Range<usize> = 1..13;
-/// Where type and data stand among them.
-const TYPE: usize = 7;
-/// Where the data stand.
-const DATA: usize = 9;
+/// Where type and data stand in a segment.
+const TYPE: usize = 8;
+const DATA: usize = 10;
+
+/// What is handed out.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Events,
+    Commits,
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Commits => "events, by commits",
+        }
+    }
+
+    /// The columns that it is made of: all but the shard, and for events neither the commit's id nor its meta.
+    fn columns(self) -> &'static [usize] {
+        match self {
+            Self::Events => &[1, 2, 3, 4, 5, 7, 8, 9, 10, 12],
+            Self::Commits => &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+        }
+    }
+}
 
 /// What was read: enough to tell that both did the same.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,20 +76,27 @@ impl Sum {
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let material = Material::new(bench).await?;
-    let sum = Arc::new(bare_events(&material.segments)?);
+    let sum = Arc::new(bare_events(&material.segments, By::Events)?);
     #[expect(clippy::cast_precision_loss, reason = "some millions at most")]
     let (events, segments) = (sum.events as f64, material.segments.len() as f64);
-    bench.say("replaying");
-    let ours = async |_| Ok(events / ours(Arc::clone(&material), Arc::clone(&sum)).await?);
-    let floor = async |_| Ok(events / floor(Arc::clone(&material), Arc::clone(&sum)).await?);
-    let pairs = rounds(bench, 25, ours, floor).await?;
-    let figure = Figure::rounds(Row::Replay, "segments to events", "events/s", &pairs);
-    let figure = figure.ratio_goal(Bound::AtLeast(0.8)).goal(Bound::AtLeast(500_000.0));
-    Ok(vec![figure.beside("a segment of", events / segments, "events")])
+    let mut figures = Vec::new();
+    for by in [By::Events, By::Commits] {
+        bench.say(by.name());
+        let ours = async |_| Ok(events / ours(Arc::clone(&material), by, Arc::clone(&sum)).await?);
+        let floor = async |_| Ok(events / floor(Arc::clone(&material), by, Arc::clone(&sum)).await?);
+        let pairs = rounds(bench, 25, ours, floor).await?;
+        let figure = Figure::rounds(Row::Replay, by.name(), "events/s", &pairs);
+        let figure = figure.beside("a segment of", events / segments, "events");
+        figures.push(match by {
+            By::Events => figure.ratio_goal(Bound::AtLeast(0.8)).goal(Bound::AtLeast(500_000.0)),
+            By::Commits => figure,
+        });
+    }
+    Ok(figures)
 }
 
 /// Seconds that a replay of all segments takes.
-async fn ours(material: Arc<Material>, expected: Arc<Sum>) -> Result<f64, Error> {
+async fn ours(material: Arc<Material>, by: By, expected: Arc<Sum>) -> Result<f64, Error> {
     let prepare = move || {
         let world = World::new(1);
         for (key, body) in &material.objects {
@@ -76,12 +105,22 @@ async fn ours(material: Arc<Material>, expected: Arc<Sum>) -> Result<f64, Error>
         let archive: Arc<dyn Objects> = world.objects.clone();
         Ok(Replay::new(archive, world.entropy, STREAM))
     };
-    let work = async |replay: Replay| {
+    let work = async move |replay: Replay| {
         let (mut sum, schemas) = (Sum::default(), Schemas::of::<Account>());
-        let mut commits = pin!(replay.commits());
-        while let Some(replayed) = commits.try_next().await? {
-            for event in &replayed.archived.commit.events {
-                sum.add(&schemas.decode(event)?);
+        match by {
+            By::Events => {
+                let mut events = pin!(replay.events(schemas));
+                while let Some(event) = events.try_next().await? {
+                    sum.add(&event.event?);
+                }
+            }
+            By::Commits => {
+                let mut commits = pin!(replay.commits());
+                while let Some(replayed) = commits.try_next().await? {
+                    for event in &replayed.archived.commit.events {
+                        sum.add(&schemas.decode(event)?);
+                    }
+                }
             }
         }
         Ok(sum)
@@ -90,8 +129,8 @@ async fn ours(material: Arc<Material>, expected: Arc<Sum>) -> Result<f64, Error>
 }
 
 /// Seconds that the bare crates take.
-async fn floor(material: Arc<Material>, expected: Arc<Sum>) -> Result<f64, Error> {
-    let work = async |material: Arc<Material>| bare_events(&material.segments);
+async fn floor(material: Arc<Material>, by: By, expected: Arc<Sum>) -> Result<f64, Error> {
+    let work = async move |material: Arc<Material>| bare_events(&material.segments, by);
     timed(move || Ok(material), work, move |sum| same(&sum, &expected)).await
 }
 
@@ -99,15 +138,18 @@ fn same(sum: &Sum, expected: &Sum) -> Result<(), Error> {
     if sum == expected { Ok(()) } else { Err("the events are not the same".into()) }
 }
 
-fn bare_events(segments: &[Bytes]) -> Result<Sum, Error> {
+fn bare_events(segments: &[Bytes], by: By) -> Result<Sum, Error> {
+    let place =
+        |column| by.columns().iter().position(|place| *place == column).ok_or("a column that is read");
+    let (name, data) = (place(TYPE)?, place(DATA)?);
     let mut sum = Sum::default();
     for segment in segments {
-        let columns = columns::read(segment.clone(), COLUMNS)?;
-        let (Some(Column::Texts(types)), Some(Column::Texts(data))) = (columns.get(TYPE), columns.get(DATA))
+        let columns = columns::read(segment.clone(), by.columns().iter().copied())?;
+        let (Some(Column::Texts(names)), Some(Column::Texts(data))) = (columns.get(name), columns.get(data))
         else {
             return Err("types and data are texts".into());
         };
-        for (name, data) in types.iter().zip(data) {
+        for (name, data) in names.iter().zip(data) {
             let variant = MapDeserializer::new(once((name.as_utf8()?, Json(data.data()))));
             sum.add(&AccountEvent::deserialize(MapAccessDeserializer::new(variant))?);
         }

@@ -7,9 +7,11 @@ use archiver::{
 use bytes::Bytes;
 use fuzz::hunt::Memory;
 use headwater::{
+    Schemas,
     memory::World,
     port::{Arrival, Sequence},
 };
+use serde::de::IgnoredAny;
 
 use crate::world::{STREAM, archiver, arrival, replay, run};
 
@@ -21,7 +23,9 @@ pub(crate) fn holds(document: &[u8]) {
     let Ok(segment) = Segment::open(Bytes::copy_from_slice(document)) else { return };
     let footer = segment.footer().clone();
     let (spans, commits) = (segment.spans(), segment.commits());
+    let events = segment.events::<IgnoredAny>(Schemas::FIRST, |_, _| true).map(|events| events.len() as u64);
     if let Ok(commits) = &commits {
+        assert_eq!(events, Ok(footer.rows), "events are those of the commits");
         let told: Vec<Span> = commits.iter().map(Span::from).collect();
         assert_eq!(spans.as_ref(), Ok(&told), "spans are those of the commits");
         let written = encode(&footer, commits).expect("what was read can be written");
