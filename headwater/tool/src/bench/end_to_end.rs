@@ -65,7 +65,7 @@ async fn load(cluster: &Cluster, clients: usize, commands: usize) -> Result<Figu
         .beside("a question", at(&question, 0.5), "ms")
         .beside("questions", question.len() as f64 / readable.len() as f64, "")
         .beside("an answer", at(&answered, 0.5), "ms")
-        .beside("p99", at(&answered, 0.99), "ms")
+        .beside("an answer's p99", at(&answered, 0.99), "ms")
         .beside("load", rate, "commands/s"))
 }
 

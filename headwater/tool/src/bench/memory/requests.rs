@@ -28,7 +28,7 @@ pub(super) async fn measure(bench: &Bench, cluster: &Cluster) -> Result<Vec<Figu
         bench.say(&function.name);
         for number in 0..bench.rounds(EVENTS).max(2) {
             let begin = begin.replace('#', &number.to_string());
-            let body = format!("{begin}{:>1$}", '}', BODY_BYTES - begin.len());
+            let body = format!("{begin}{}}}", " ".repeat(BODY_BYTES - begin.len() - 1));
             ask(&function, cluster, path, &body, &[200, 201, 202]).await?;
         }
         let bytes = ask(&function, cluster, path, &"x".repeat(TOO_LARGE), &[413]).await?;
