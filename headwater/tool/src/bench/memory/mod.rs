@@ -61,7 +61,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
         let small = Source::new(kind, "small", bench.many(STREAMS), told);
         figures.push(consumer(bench, &cluster, &clients, binary, small).await?);
         // As many commits as a record may have, and so many events that it is just below a record's limit.
-        let large = Source::new(kind, "large", 4, told).with(256, 40);
+        let large = Source::new(kind, "large", 4, told).with(256, 50);
         figures.push(consumer(bench, &cluster, &clients, binary, large).await?);
     }
     figures.extend(reactions::measure(bench, &cluster, &clients).await?);
