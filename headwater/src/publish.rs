@@ -168,33 +168,41 @@ impl Dispatcher {
 
     /// The records of one call, if it is time for one: each stream's oldest, if the stream is not busy.
     fn take(&mut self) -> Vec<Job> {
-        let (mut taken, mut bytes, mut due) = (Vec::new(), 0, self.calls.is_empty());
-        let mut full = false;
-        for (place, job) in self.ready.iter().enumerate() {
+        if !self.is_due() {
+            return Vec::new();
+        }
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let mut left = VecDeque::with_capacity(self.ready.len());
+        while let Some(job) = self.ready.pop_front() {
             if self.busy.contains(&job.entry.key) {
+                left.push_back(job);
                 continue;
             }
-            bytes += job.entry.data.len() + job.entry.key.len();
-            full = taken.len() == limits::PUT_RECORDS
+            bytes += size(&job);
+            let full = taken.len() == limits::PUT_RECORDS
                 || (bytes > limits::PUT_RECORDS_BYTES && !taken.is_empty());
             if full {
+                left.push_back(job);
                 break;
             }
-            due |= job.since.elapsed() >= self.linger;
             self.busy.insert(job.entry.key.clone());
-            taken.push(place);
+            taken.push(job);
         }
-        if due || full {
-            // From the back, so that the places before stay what they are.
-            let mut jobs: Vec<Job> =
-                taken.into_iter().rev().filter_map(|place| self.ready.remove(place)).collect();
-            jobs.reverse();
-            return jobs;
-        }
-        for place in taken {
-            self.busy.remove(&self.ready[place].entry.key);
-        }
-        Vec::new()
+        left.append(&mut self.ready);
+        self.ready = left;
+        taken
+    }
+
+    /// Whether it is time for a call: none is under way, the oldest has waited long enough, or there is enough for a whole one.
+    /// It is asked for every record that comes in, and looks at few of those that wait.
+    fn is_due(&self) -> bool {
+        let Some(oldest) = self.ready.iter().find(|job| !self.busy.contains(&job.entry.key)) else {
+            return false;
+        };
+        self.calls.is_empty()
+            || oldest.since.elapsed() >= self.linger
+            || self.ready.len() > limits::PUT_RECORDS
+            || self.ready.iter().map(size).sum::<usize>() > limits::PUT_RECORDS_BYTES
     }
 
     fn settle(&mut self, results: Vec<Settled>) {
@@ -219,6 +227,11 @@ impl Dispatcher {
             self.pauses.push(tokio::time::sleep(pause).map(|()| job).boxed());
         }
     }
+}
+
+/// What a record takes of a call.
+fn size(job: &Job) -> usize {
+    job.entry.data.len() + job.entry.key.len()
 }
 
 /// One `PutRecords` call, and what became of each of its records.
