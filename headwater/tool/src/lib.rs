@@ -9,7 +9,7 @@
 //! 4. `failure` says what went wrong and what to do next.
 //!
 //! [`up`], [`demo`] and [`soak`] bring their own store along: [`cluster`] starts everything on this machine, [`drive`] sends
-//! commands to it, and [`check`] looks at what then stands. [`bench`] measures how fast it all is.
+//! commands to it, and [`check`] looks at what then stands. [`mod@bench`] measures how fast it all is.
 
 pub mod audit;
 pub mod bench;

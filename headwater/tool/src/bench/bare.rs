@@ -3,7 +3,7 @@
 //! 1. [`Notes`] are taken at the ports while the work is done: the bytes of every PUT, and of every record of each
 //!    `PutRecords`;
 //! 2. [`Notes::take`] gives them as [`Written`];
-//! 3. [`write`] does the same PUTs, an object's one after another and each under the condition that it has in the work, and the
+//! 3. [`write()`] does the same PUTs, an object's one after another and each under the condition that it has in the work, and the
 //!    same calls of `PutRecords`, each when as many PUTs are done as it has records.
 
 use std::{
