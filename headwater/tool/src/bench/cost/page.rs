@@ -1,7 +1,7 @@
 //! The tables of `docs/cost.md`: what a million of each thing costs, what a day costs, and the prices.
 //!
-//! Requests stand there as they were counted. Bytes are rounded to two digits: the length of an id or of a sequence number is no
-//! news.
+//! Requests stand there as they were counted. Bytes are rounded to two digits, and what stands stays where it is within
+//! [`NO_NEWS`] of what was counted: the length of an id, a time or a sequence number is no news, at the edge of a rounding too.
 
 use super::{
     super::Error,
@@ -14,22 +14,28 @@ pub const BEGIN: &str = "<!-- counted: from here on a test writes -->";
 /// The line below it.
 pub const END: &str = "<!-- counted: up to here -->";
 
+/// How far bytes may be from those that stand, as a part of them.
+const NO_NEWS: f64 = 0.05;
+
 /// The page with tables of these items instead of those that stand; an error where it has no place for them.
 pub fn page(stands: &str, items: &[Item]) -> Result<String, Error> {
     let (before, rest) = stands.split_once(BEGIN).ok_or_else(|| format!("no line {BEGIN:?}"))?;
     let (_, after) = rest.split_once(END).ok_or_else(|| format!("no line {END:?}"))?;
-    let tables = [million(items), day(items)?, prices()].join("\n\n");
+    let tables = [million(stands, items), day(items)?, prices()].join("\n\n");
     Ok(format!("{before}{BEGIN}\n\n{tables}\n\n{END}{after}"))
 }
 
-fn million(items: &[Item]) -> String {
+fn million(stands: &str, items: &[Item]) -> String {
     let head = "## A million\n\nRequests, records and bytes of one, dollars of a million.\n\n\
         | | PUT | GET | LIST | DELETE | records | bytes up | down | S3 | Kinesis on demand | provisioned |\n\
         |---|---|---|---|---|---|---|---|---|---|---|";
     let rows = items.iter().map(|item| {
         let Counted { puts, gets, lists, deletes, records, up, down, .. } = item.counted;
         let requests = [puts, gets, lists, deletes, records].map(|counted| per(counted, item.units));
-        let bytes = [up, down].map(|bytes| two_digits(bytes as f64 / item.units as f64));
+        let bytes = [(up, 7), (down, 8)].map(|(bytes, place)| {
+            let bytes = bytes as f64 / item.units as f64;
+            standing(stands, item.what, place, bytes).unwrap_or_else(|| two_digits(bytes))
+        });
         let prices = [item.s3(), item.kinesis_on_demand(), item.kinesis_provisioned()].map(shown);
         let cells = requests.into_iter().chain(bytes).chain(prices).collect::<Vec<_>>().join(" | ");
         format!("| {} | {cells} |", item.what)
@@ -123,6 +129,15 @@ fn shown(price: Femtodollars) -> String {
     }
 }
 
+/// What stands in the row `what` at this place, if so many bytes are no news there.
+fn standing(stands: &str, what: &str, place: usize, bytes: f64) -> Option<String> {
+    let mut rows = stands.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let row = rows.find(|cells| cells.len() > place && cells.get(1) == Some(&what))?;
+    let text = *row.get(place)?;
+    let said: f64 = text.replace(',', "").parse().ok()?;
+    ((bytes - said).abs() <= NO_NEWS * said).then(|| text.to_owned())
+}
+
 /// Rounded to two digits, in groups of three.
 fn two_digits(bytes: f64) -> String {
     if bytes < 1.0 {
@@ -159,6 +174,15 @@ mod tests {
         assert!(written.contains(row) && !written.contains("\nold\n"), "{written}");
         assert_eq!(page(&written, &items).expect("again"), written);
         page("no place", &items).expect_err("nowhere to write");
+    }
+
+    #[test]
+    fn a_few_bytes_more_or_less_are_no_news() {
+        let row = "| loads | – | 1 | – | – | – | 110 | 5,700 | 0.40 | – | – |";
+        assert_eq!(standing(row, "loads", 8, 5_640.0).as_deref(), Some("5,700"));
+        assert_eq!(standing(row, "loads", 7, 104.0), None);
+        assert_eq!(standing(row, "loads", 8, 5_400.0), None);
+        assert_eq!(standing(row, "load", 8, 5_700.0), None);
     }
 
     #[test]
