@@ -19,6 +19,7 @@
 //! A segment is read like any stored object: a format number first, and what does not add up is a [`SegmentError`],
 //! never a panic, whatever the bytes.
 
+mod columns;
 mod footer;
 mod pages;
 mod read;

@@ -24,6 +24,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Archived, Column, Footer, MOST_ROWS, SegmentError,
+    columns::{Columns, at},
     pages::{self, Budget},
     schema,
 };
@@ -90,24 +91,14 @@ impl Segment {
     /// The commits of the streams whose kind is `wanted`, in the order of their arrival.
     pub fn select(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Archived>, SegmentError> {
         guarded(|| {
-            let columns = Columns::read(self)?;
-            let begins = columns.begins()?;
+            let columns = Commits::read(self)?;
+            let begins = columns.events.begins(&self.footer)?;
             let mut commits = Vec::with_capacity(begins.len());
-            let mut newest = self.footer.first.clone();
-            let ends = begins.iter().skip(1).copied().chain([columns.index.len()]);
+            let ends = begins.iter().skip(1).copied().chain([columns.events.index.len()]);
             for (begin, end) in begins.iter().copied().zip(ends) {
-                let sequence = columns.sequence(begin)?;
-                if sequence < newest || sequence > self.footer.last {
-                    return Err(SegmentError::new(format_args!("record {sequence} is out of order")));
+                if wanted(columns.events.kind.text(begin)?) {
+                    commits.push(columns.commit(begin, end)?);
                 }
-                newest = sequence.clone();
-                if wanted(columns.kind.text(begin)?) {
-                    commits.push(columns.commit(sequence, begin, end)?);
-                }
-            }
-            if begins.len() as u64 != self.footer.commits {
-                let reason = format!("{} commits, of which {} stand", self.footer.commits, begins.len());
-                return Err(SegmentError::new(reason));
             }
             Ok(commits)
         })
@@ -240,91 +231,48 @@ impl Texts {
 }
 
 /// All columns that a commit is made of.
-struct Columns {
-    sequence: Texts,
-    arrived_at: Vec<i64>,
-    kind: Texts,
-    id: Texts,
-    version: Vec<i64>,
+struct Commits {
+    events: Columns,
     commit_id: Texts,
-    index: Vec<i32>,
-    name: Texts,
-    schema: Vec<i32>,
-    data: Texts,
     meta: Texts,
-    committed_at: Vec<i64>,
 }
 
-impl Columns {
+impl Commits {
     fn read(segment: &Segment) -> Result<Self, SegmentError> {
         let budget = Budget::new()?;
         Ok(Self {
-            sequence: segment.texts(Column::Sequence, &budget)?,
-            arrived_at: segment.longs(Column::ArrivedAt, &budget)?,
-            kind: segment.texts(Column::Kind, &budget)?,
-            id: segment.texts(Column::Id, &budget)?,
-            version: segment.longs(Column::Version, &budget)?,
+            events: Columns::read(segment, &budget)?,
             commit_id: segment.texts(Column::CommitId, &budget)?,
-            index: segment.ints(Column::Index, &budget)?,
-            name: segment.texts(Column::Type, &budget)?,
-            schema: segment.ints(Column::Schema, &budget)?,
-            data: segment.texts(Column::Data, &budget)?,
             meta: segment.texts(Column::Meta, &budget)?,
-            committed_at: segment.longs(Column::CommittedAt, &budget)?,
         })
     }
 
-    fn sequence(&self, row: usize) -> Result<Sequence, SegmentError> {
-        Sequence::try_from(self.sequence.text(row)?.to_owned()).map_err(SegmentError::new)
-    }
-
-    /// The rows where a commit begins; all others follow the row before them.
-    fn begins(&self) -> Result<Vec<usize>, SegmentError> {
-        let mut begins = Vec::new();
-        let mut expected = 0;
-        for (row, index) in self.index.iter().copied().enumerate() {
-            if index == 0 {
-                begins.push(row);
-            } else if index != expected || begins.is_empty() {
-                return Err(SegmentError::new(format_args!("row {row} is not the next event of its commit")));
-            }
-            expected = index.checked_add(1).ok_or_else(short)?;
-        }
-        Ok(begins)
-    }
-
-    /// The commit of the rows `begin..end`: they agree on everything but the event.
-    fn commit(&self, sequence: Sequence, begin: usize, end: usize) -> Result<Archived, SegmentError> {
-        let first = *self.version.get(begin).ok_or_else(short)?;
+    /// The commit of the rows `begin..end`, which agree on everything but the event.
+    fn commit(&self, begin: usize, end: usize) -> Result<Archived, SegmentError> {
+        let rows = &self.events;
         let mut events = Vec::with_capacity(end.saturating_sub(begin));
-        for (row, offset) in (begin..end).zip(0_i64..) {
-            let texts = [&self.sequence, &self.kind, &self.id, &self.commit_id, &self.meta];
-            let times = [&self.arrived_at, &self.committed_at];
-            let same = texts.iter().all(|column| column.0.get(row) == column.0.get(begin))
-                && times.iter().all(|column| column.get(row) == column.get(begin));
-            if !same || self.version.get(row).copied() != first.checked_add(offset) {
-                return Err(SegmentError::new(format_args!("row {row} is not of its commit")));
+        for row in begin..end {
+            for column in [&self.commit_id, &self.meta] {
+                if column.0.get(row) != column.0.get(begin) {
+                    return Err(SegmentError::new(format_args!("row {row} is not of its commit")));
+                }
             }
-            let schema =
-                u32::try_from(*self.schema.get(row).ok_or_else(short)?).map_err(SegmentError::new)?;
-            let data = RawValue::from_string(self.data.text(row)?.to_owned()).map_err(SegmentError::new)?;
-            events.push(StoredEvent { name: self.name.text(row)?.to_owned(), schema, data });
+            let schema = u32::try_from(at(&rows.schema, row)?).map_err(SegmentError::new)?;
+            let data = RawValue::from_string(rows.data.text(row)?.to_owned()).map_err(SegmentError::new)?;
+            events.push(StoredEvent { name: rows.name.text(row)?.to_owned(), schema, data });
         }
-        let first = natural(first)?;
-        if first == Version::ZERO {
-            return Err(SegmentError::new(format_args!("row {begin} has version 0")));
-        }
+        let first = natural(at(&rows.version, begin)?)?;
         let id: CommitId = self.commit_id.text(begin)?.parse().map_err(SegmentError::new)?;
         let meta: Meta = serde_json::from_str(self.meta.text(begin)?).map_err(SegmentError::new)?;
         Ok(Archived {
-            sequence,
-            arrived_at: time(*self.arrived_at.get(begin).ok_or_else(short)?)?,
-            stream: StreamId::new(self.kind.text(begin)?, self.id.text(begin)?).map_err(SegmentError::new)?,
+            sequence: Sequence::try_from(rows.sequence.text(begin)?.to_owned()).map_err(SegmentError::new)?,
+            arrived_at: time(at(&rows.arrived_at, begin)?)?,
+            stream: StreamId::new(rows.kind.text(begin)?, rows.id.text(begin)?).map_err(SegmentError::new)?,
             commit: Arc::new(Commit {
                 id,
                 first,
                 last: first.plus((events.len() as u64).saturating_sub(1)),
-                at: time(*self.committed_at.get(begin).ok_or_else(short)?)?,
+                at: time(at(&rows.committed_at, begin)?)?,
                 events,
                 meta,
             }),
