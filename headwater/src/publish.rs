@@ -135,8 +135,13 @@ impl Dispatcher {
 
     /// When the next call is due although others are under way.
     fn next_call(&self) -> Option<Instant> {
-        let waiting = self.ready.iter().find(|job| !self.busy.contains(&job.entry.key))?;
-        (self.calls.len() < CALLS).then(|| waiting.since + self.linger)
+        let oldest = self.oldest().filter(|_| self.calls.len() < CALLS)?;
+        Some(oldest.since + self.linger)
+    }
+
+    /// The record that has waited longest and could be sent.
+    fn oldest(&self) -> Option<&Job> {
+        self.ready.iter().find(|job| !self.busy.contains(&job.entry.key))
     }
 
     /// Drops what waits beyond its deadline: a process may have stood still for any time since it was queued.
@@ -196,9 +201,7 @@ impl Dispatcher {
     /// Whether it is time for a call: none is under way, the oldest has waited long enough, or there is enough for a whole one.
     /// It is asked for every record that comes in, and looks at few of those that wait.
     fn is_due(&self) -> bool {
-        let Some(oldest) = self.ready.iter().find(|job| !self.busy.contains(&job.entry.key)) else {
-            return false;
-        };
+        let Some(oldest) = self.oldest() else { return false };
         self.calls.is_empty()
             || oldest.since.elapsed() >= self.linger
             || self.ready.len() > limits::PUT_RECORDS

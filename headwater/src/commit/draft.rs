@@ -32,16 +32,8 @@ pub(crate) struct Draft {
     /// The unique values that the state after the commits holds, where they are others than before.
     held: Vec<Claim>,
     bytes: usize,
-    ids: Ids,
-}
-
-/// The ids of commits, committed and drafted, with their versions.
-enum Ids {
-    /// Nobody has asked: a single question is answered by going through them.
-    Scattered,
-    /// Somebody has: a group of hundreds asks as often.
-    Asked,
-    Indexed(HashMap<CommitId, (Version, Version)>),
+    /// Where each commit stands, committed or drafted, once a second one is looked for: a group of hundreds asks as often.
+    ids: Option<HashMap<CommitId, (Version, Version)>>,
 }
 
 impl Draft {
@@ -56,8 +48,13 @@ impl Draft {
             claims: HashMap::new(),
             held: Vec::new(),
             bytes,
-            ids: Ids::Scattered,
+            ids: None,
         }
+    }
+
+    /// It stands on nothing that was ever read: only where no stream is expected.
+    pub(super) fn is_presumed(&self) -> bool {
+        !self.fresh && self.base.etag.is_none()
     }
 
     /// The version that the next decision stands on.
@@ -67,24 +64,17 @@ impl Draft {
 
     /// The versions of a commit with this id, committed or drafted.
     pub(super) fn find(&mut self, id: &CommitId) -> Option<(Version, Version)> {
-        match &self.ids {
-            Ids::Scattered => {
-                self.ids = Ids::Asked;
-                let drafted = self.commits.iter().find(|commit| commit.id == *id);
-                drafted.map(|commit| (commit.first, commit.last)).or_else(|| self.base.head.find(id))
-            }
-            Ids::Asked => {
-                let head = &self.base.head;
-                let old = head.remembered.iter().map(|old| (old.id.clone(), (old.first, old.last)));
-                let commits = head.commits.iter().chain(&self.commits);
-                let commits = commits.map(|commit| (commit.id.clone(), (commit.first, commit.last)));
-                let ids: HashMap<_, _> = old.chain(commits).collect();
-                let found = ids.get(id).copied();
-                self.ids = Ids::Indexed(ids);
-                found
-            }
-            Ids::Indexed(ids) => ids.get(id).copied(),
+        let Self { base, commits, ids, .. } = self;
+        if commits.is_empty() {
+            return base.head.find(id);
         }
+        ids.get_or_insert_with(|| {
+            let old = base.head.remembered.iter().map(|old| (old.id.clone(), (old.first, old.last)));
+            let commits = base.head.commits.iter().chain(commits.iter());
+            old.chain(commits.map(|commit| (commit.id.clone(), (commit.first, commit.last)))).collect()
+        })
+        .get(id)
+        .copied()
     }
 
     /// The commit, committed or drafted, that begins at `first`.
@@ -115,7 +105,7 @@ impl Draft {
     /// Adds a commit that there is room for.
     pub(super) fn push(&mut self, commit: Arc<Commit>, bytes: usize) {
         self.bytes += bytes;
-        if let Ids::Indexed(ids) = &mut self.ids {
+        if let Some(ids) = &mut self.ids {
             ids.insert(commit.id.clone(), (commit.first, commit.last));
         }
         self.commits.push(commit);

@@ -143,25 +143,20 @@ impl Inner {
 
     /// Goes round until every task is answered.
     async fn rounds(&self, stream: &StreamId, mut tasks: Vec<Box<dyn Task>>) {
-        let (mut newest, mut presumes): (Option<Known>, bool) = (None, true);
+        let mut newest: Option<Known> = None;
         let mut pauses = backoff(&*self.ports.entropy, Duration::from_millis(5), Duration::from_millis(200));
         loop {
             tasks = expire(tasks);
             let Some(deadline) = tasks.iter_mut().map(|task| task.call().deadline).max() else { return };
-            let mut presumed = false;
             let (base, fresh) = match (newest.take(), self.cache.get(stream)) {
                 (Some(known), _) => (known, true),
                 (None, Some(known)) => (known, false),
-                (None, None) if presumes && expects_no_stream(&mut tasks) => {
-                    presumed = true;
-                    (Known::missing(stream.clone()), false)
-                }
+                (None, None) if expects_no_stream(&mut tasks) => (Known::missing(stream.clone()), false),
                 (None, None) => match self.read(stream, None).await {
                     Ok(known) => (known, true),
                     Err(error) => return fail(tasks, &error),
                 },
             };
-            presumes = false;
             let mut draft = Draft::new(base, fresh);
             let (mut decided, later) = self.decide(tasks, &mut draft).await;
             if draft.commits.is_empty() && !draft.fresh {
@@ -188,7 +183,7 @@ impl Inner {
                         later
                     }
                     // Nobody was faster: the presumption was wrong.
-                    Swap::Lost(known) if presumed => {
+                    Swap::Lost(known) if draft.is_presumed() => {
                         newest = Some(known);
                         reunite(decided, later)
                     }

@@ -13,7 +13,7 @@ use crate::{
     aggregate::Aggregate,
     error::StoreError,
     event::{EventError, StoredEvent},
-    format::commit::{Commit, in_milliseconds, is_shallow},
+    format::commit::{Commit, check_meta, in_milliseconds},
     id::{CommitId, StreamId, Token, Version},
     limits,
     load::{self, Folded},
@@ -77,10 +77,7 @@ impl Call {
         mut options: Options,
         deadline: Instant,
     ) -> Result<Self, StoreError> {
-        if !is_shallow(&options.meta) {
-            let rule = format!("must be nested at most {} deep", limits::META_DEPTH);
-            return Err(StoreError::Invalid { field: "meta", rule });
-        }
+        check_meta(&options.meta)?;
         let commit_id = match options.commit_id.take() {
             Some(id) => id,
             None => ports.entropy.unique().parse()?,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::FormatError;
 use crate::{
     event::StoredEvent,
-    id::{CommitId, Version},
+    id::{CommitId, InvalidName, Version},
     limits,
 };
 
@@ -54,8 +54,8 @@ impl Commit {
     }
 }
 
-/// Whether `meta` is nested no deeper than [`limits::META_DEPTH`]: what is deeper could be written, and not be read again.
-pub fn is_shallow(meta: &Meta) -> bool {
+/// Refuses `meta` that is nested deeper than [`limits::META_DEPTH`]: it could be written, and not be read again.
+pub fn check_meta(meta: &Meta) -> Result<(), InvalidName> {
     fn fits(value: &Value, depth: usize) -> bool {
         match value {
             Value::Array(values) => depth > 0 && values.iter().all(|value| fits(value, depth - 1)),
@@ -63,7 +63,10 @@ pub fn is_shallow(meta: &Meta) -> bool {
             _ => true,
         }
     }
-    meta.values().all(|value| fits(value, limits::META_DEPTH))
+    if meta.values().all(|value| fits(value, limits::META_DEPTH)) {
+        return Ok(());
+    }
+    Err(InvalidName::new("meta", format!("must be nested at most {} deep", limits::META_DEPTH)))
 }
 
 /// A time as it is stored; `None` where milliseconds cannot say it, in the last of the year 9999.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use headwater::{
     CommitId, InvalidName, StoredEvent, StreamId,
-    format::commit::{Meta, is_shallow},
+    format::commit::{Meta, check_meta},
     limits,
 };
 use jiff::Timestamp;
@@ -127,9 +127,7 @@ pub fn parse(number: u64, text: &[u8]) -> Result<Line, BadLine> {
             .map_err(|error| bad(&format!("events[{index}].type"), error.rule))
     });
     let events = events.collect::<Result<_, _>>()?;
-    if !is_shallow(&written.meta) {
-        return Err(bad("meta", format!("must be nested at most {} deep", limits::META_DEPTH)));
-    }
+    check_meta(&written.meta).map_err(|error| bad(error.field, error.rule))?;
     Ok(Line { number, bytes, stream, id, at, events, meta: written.meta })
 }
 
