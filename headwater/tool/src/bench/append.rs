@@ -88,7 +88,7 @@ async fn run(
 ) -> Result<Took, Error> {
     let ids: Vec<Arc<str>> =
         (0..accounts).map(|account| format!("{in_flight}-{round}-{account}").into()).collect();
-    let opened = ids.iter().cloned().map(|id| open(store, id));
+    let opened = ids.iter().map(|id| open(store, id));
     stream::iter(opened).buffer_unordered(256).try_collect::<()>().await?;
     notes.take();
     let began = Instant::now();
@@ -105,9 +105,9 @@ async fn run(
     Ok(Took { all, latencies: histogram })
 }
 
-pub(super) async fn open(store: &Store, id: Arc<str>) -> Result<(), Error> {
+pub(super) async fn open(store: &Store, id: &str) -> Result<(), Error> {
     let command = AccountCommand::Open { overdraft_limit: OverdraftLimit::default(), holder: None };
-    store.execute::<Account>(&id, command, Options::default()).await?;
+    store.execute::<Account>(id, command, Options::default()).await?;
     Ok(())
 }
 

@@ -18,12 +18,15 @@ use headwater::{
     memory::{MemoryObjects, World},
     port::Objects,
 };
+use localstack::PAYLOAD_LIMIT;
 
 use super::{
-    Bench, Error, Figure, Row, columns,
+    Bench, Error, Figure, Row,
+    batches::{Batch, taken},
+    columns,
     figure::Bound,
     one_core::timed,
-    records::{BATCH_BYTES, Records, event},
+    records::Records,
     rounds::rounds,
 };
 
@@ -36,7 +39,7 @@ const COLUMNS: usize = 13;
 
 /// Batches, and the segments that they become.
 pub(super) struct Material {
-    texts: Vec<String>,
+    texts: Vec<Vec<u8>>,
     events: Vec<KinesisEvent>,
     /// In the order of the chain.
     pub(super) segments: Vec<Bytes>,
@@ -52,9 +55,16 @@ impl Material {
         bench.say("drawing records");
         let mut drawn = Records::new(3);
         let batches = if bench.brief { 2 } else { BATCHES };
-        let most = bench.many(BATCH_BYTES);
-        let texts = (0..batches).map(|_| drawn.batch(most)).collect::<Result<Vec<_>, _>>()?;
-        let events = texts.iter().map(|text| event(text)).collect::<Result<Vec<_>, _>>()?;
+        let most = bench.many(PAYLOAD_LIMIT);
+        let texts = (0..batches).map(|_| {
+            let Batch { payload, .. } = drawn.batch(most)?;
+            Ok(payload)
+        });
+        let texts = texts.collect::<Result<Vec<_>, Error>>()?;
+        let events = texts
+            .iter()
+            .map(|text| serde_json::from_slice(text))
+            .collect::<Result<Vec<KinesisEvent>, _>>()?;
         let records = events.iter().map(|event| event.records.len()).sum();
         let (archiver, bucket) = archiver();
         for event in events.clone() {
@@ -72,7 +82,6 @@ impl Material {
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let material = Material::new(bench).await?;
-    #[expect(clippy::cast_precision_loss, reason = "some millions at most")]
     let (records, segments) = (material.records as f64, material.segments.len() as f64);
     let bytes = material.segments.iter().map(Bytes::len).sum::<usize>();
     let mut figures = Vec::new();
@@ -87,7 +96,6 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
             From::Text => figure,
         });
     }
-    #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
     let stored = bytes as f64 / records;
     let beside = |figure: Figure| {
         let figure = figure.beside("records of", material.mean_bytes, "bytes");
@@ -121,8 +129,7 @@ fn archiver() -> (Archiver, Arc<MemoryObjects>) {
 }
 
 async fn take(archiver: &Archiver, event: KinesisEvent) -> Result<(), Error> {
-    let response = handle(archiver, event).await?;
-    if response.batch_item_failures.is_empty() { Ok(()) } else { Err("a record is not archived".into()) }
+    taken(&handle(archiver, event).await?)
 }
 
 /// Seconds that the archiver takes for all batches, cold with the first of them.
@@ -146,7 +153,7 @@ async fn ours(material: Arc<Material>, from: From) -> Result<f64, Error> {
                 }
                 From::Text => {
                     for text in &given.texts {
-                        take(&archiver, event(text)?).await?;
+                        take(&archiver, serde_json::from_slice(text)?).await?;
                     }
                 }
             }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     aws::Clients,
+    format::{key, watermark::Watermark},
     port::{
         Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Ports,
         Position, Precondition, Shard, Start,
@@ -50,6 +51,12 @@ pub(super) async fn local() -> Result<(LocalAws, Clients), Error> {
     }
     let clients = headwater::aws::connect(&headwater::aws::Settings::local(aws.endpoint())).await?;
     Ok((aws, clients))
+}
+
+/// The relay has verified everything up to then.
+pub(super) async fn verified(objects: &dyn Objects, through: Timestamp) -> Result<(), Error> {
+    objects.put(key::WATERMARK, Watermark::new(through).encode()?, Precondition::Absent).await?;
+    Ok(())
 }
 
 /// What was written through ports.

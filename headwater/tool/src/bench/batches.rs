@@ -21,8 +21,10 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::{Error, bare::STORE};
 
+/// The shard that all of them arrive in.
+const SHARD: &str = "shardId-000000000000";
 /// When the first commit is decided; each is a millisecond later than the one before.
-const BEGIN: Timestamp = Timestamp::constant(1_795_000_000, 0);
+pub(super) const BEGIN: Timestamp = Timestamp::constant(1_795_000_000, 0);
 
 /// What stands around the records of an event.
 const FRAME: usize = r#"{"Records":[]}"#.len();
@@ -83,19 +85,14 @@ impl Source {
 
     /// A batch of so many records, or of as many as an invocation takes.
     pub(super) fn batch(&mut self, most: usize) -> Result<Batch, Error> {
-        let mut free = PAYLOAD_LIMIT - FRAME;
-        let mut records = Vec::new();
-        while records.len() < most {
-            let (stream, record) = self.record(self.records)?;
-            let record = arrived(self.records, &stream, &record.encode()?);
-            if record.len() + 1 > free {
-                break;
-            }
-            free -= record.len() + 1;
-            self.records += 1;
-            records.push(record);
-        }
-        Ok(batch(&records))
+        let begun = self.records;
+        let records = (begun..).map(|number| {
+            let (stream, record) = self.record(number)?;
+            Ok(arrived(number, BEGIN, &stream, &record.encode()?))
+        });
+        let batch = full(most, PAYLOAD_LIMIT, records)?;
+        self.records += batch.records as u64;
+        Ok(batch)
     }
 
     /// An error unless the views of a projection hold all that was made so far: nothing is measured that was passed over.
@@ -149,6 +146,25 @@ impl Source {
     }
 }
 
+/// A batch of the first of these records: of so many at most, and of as many bytes. The one that finds no room is lost.
+pub(super) fn full(
+    most: usize,
+    bytes: usize,
+    records: impl Iterator<Item = Result<String, Error>>,
+) -> Result<Batch, Error> {
+    let mut free = bytes.saturating_sub(FRAME);
+    let mut fitting = Vec::new();
+    for record in records.take(most) {
+        let record = record?;
+        if record.len() + 1 > free {
+            break;
+        }
+        free -= record.len() + 1;
+        fitting.push(record);
+    }
+    Ok(batch(&fitting))
+}
+
 /// The event of a batch.
 pub(super) fn batch(records: &[String]) -> Batch {
     Batch {
@@ -157,8 +173,8 @@ pub(super) fn batch(records: &[String]) -> Batch {
     }
 }
 
-/// One record of the event, as AWS writes it.
-pub(super) fn arrived(number: u64, stream: &StreamId, data: &[u8]) -> String {
+/// One record of the event, as AWS writes it, with its number in the shard.
+pub(super) fn arrived(number: u64, at: Timestamp, stream: &StreamId, data: &[u8]) -> String {
     let sequence = format!("49590338271490256608559692{number:030}");
     json!({
         "kinesis": {
@@ -166,11 +182,11 @@ pub(super) fn arrived(number: u64, stream: &StreamId, data: &[u8]) -> String {
             "partitionKey": stream.as_str(),
             "sequenceNumber": sequence,
             "data": BASE64_STANDARD.encode(data),
-            "approximateArrivalTimestamp": 1_795_000_000.125,
+            "approximateArrivalTimestamp": at.as_millisecond() as f64 / 1e3,
         },
         "eventSource": "aws:kinesis",
         "eventVersion": "1.0",
-        "eventID": format!("shardId-000000000000:{sequence}"),
+        "eventID": format!("{SHARD}:{sequence}"),
         "eventName": "aws:kinesis:record",
         "invokeIdentityArn": "arn:aws:iam::000000000000:role/local",
         "awsRegion": "us-east-1",

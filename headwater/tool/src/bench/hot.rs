@@ -54,7 +54,7 @@ async fn alone(commands: usize) -> Result<Written, Error> {
     let (aws, clients) = bare::local().await?;
     let (ports, notes) = Notes::of(clients.ports(STORE, STREAM));
     let store = Store::new(ports, Settings::default());
-    open(&store, "alone".into()).await?;
+    open(&store, "alone").await?;
     credits(&store, "alone", commands).await?;
     aws.shutdown().await;
     let head = notes.take().objects.into_iter().max_by_key(Vec::len).unwrap_or_default();
@@ -66,7 +66,7 @@ async fn figure(bench: &Bench, what: &str, bare: &Written, far: Option<Duration>
     let (aws, clients) = bare::local().await?;
     let (ports, notes) = Notes::of(clients.ports(STORE, STREAM));
     let store = Store::new(ports, Settings::default());
-    open(&store, "hot".into()).await?;
+    open(&store, "hot").await?;
     if let Some(longer) = far {
         aws.on_request(move |_: &Request| Fault::Delay(longer));
     }

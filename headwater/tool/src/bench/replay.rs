@@ -77,7 +77,6 @@ impl Sum {
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let material = Material::new(bench).await?;
     let sum = Arc::new(bare_events(&material.segments, By::Events)?);
-    #[expect(clippy::cast_precision_loss, reason = "some millions at most")]
     let (events, segments) = (sum.events as f64, material.segments.len() as f64);
     let mut figures = Vec::new();
     for by in [By::Events, By::Commits] {

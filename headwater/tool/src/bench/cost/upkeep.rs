@@ -14,7 +14,6 @@ use headwater::{
         head::Head,
         key,
         record::Record,
-        watermark::Watermark,
     },
     port::{Arrival, Precondition, Sequence},
 };
@@ -23,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::Error,
+    super::{Error, bare::verified},
     item::Item,
     world::{SHARD, STREAM, World, names, open},
 };
@@ -118,9 +117,7 @@ async fn stand(world: &World, id: String) -> Result<(), Error> {
 
 /// The relay has passed, before any of the heads was written.
 async fn passed_long_ago(world: &World) -> Result<(), Error> {
-    let body = Watermark::new(ARRIVED).encode()?;
-    world.ports.objects.put(key::WATERMARK, body, Precondition::Absent).await?;
-    Ok(())
+    verified(&*world.ports.objects, ARRIVED).await
 }
 
 /// A pass in which so many heads stand, and so many are looked into.

@@ -2,20 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bank::{Account, AccountCommand, OverdraftLimit};
+use bank::Account;
 use headwater::{
     Options, Settings, Store, StoredEvent, StreamId,
     aws::{self, Clients},
-    format::{key, watermark::Watermark},
     memory::ManualClock,
-    port::{Arrival, Log, Objects, Ports, Precondition, Start},
+    port::{Arrival, Log, Objects, Ports, Start},
 };
 use jiff::Timestamp;
 use localstack::LocalAws;
 use serde_json::value::RawValue;
 
 use super::{
-    super::{Error, append::credit},
+    super::{
+        Error,
+        append::{self, credit},
+        bare::verified,
+    },
     item::{Counted, Item},
 };
 
@@ -62,9 +65,7 @@ impl World {
 
     /// The relay verifies everything that was written and will be.
     pub(super) async fn settle(&self) -> Result<(), Error> {
-        let body = Watermark::new(Timestamp::constant(4_000_000_000, 0)).encode()?;
-        self.ports.objects.put(key::WATERMARK, body, Precondition::Absent).await?;
-        Ok(())
+        verified(&*self.ports.objects, Timestamp::constant(4_000_000_000, 0)).await
     }
 
     /// Every record that was put.
@@ -102,8 +103,7 @@ impl World {
 /// Opens accounts of these names.
 pub(super) async fn open(store: &Store, ids: &[String]) -> Result<(), Error> {
     for id in ids {
-        let command = AccountCommand::Open { overdraft_limit: OverdraftLimit::default(), holder: None };
-        store.execute::<Account>(id, command, Options::default()).await?;
+        append::open(store, id).await?;
     }
     Ok(())
 }

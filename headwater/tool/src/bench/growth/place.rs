@@ -1,18 +1,13 @@
 //! A store of its own, and what one of many requests and bytes it takes.
 
-use headwater::{
-    Settings, Store,
-    aws::Clients,
-    format::{key, watermark::Watermark},
-    port::{Objects, Precondition},
-};
+use headwater::{Settings, Store, aws::Clients};
 use jiff::Timestamp;
 use localstack::LocalAws;
 use tokio::time::Instant;
 
 use super::super::{
     Error, Figure,
-    bare::{STORE, STREAM, local},
+    bare::{STORE, STREAM, local, verified},
 };
 
 /// A store.
@@ -34,8 +29,7 @@ impl Place {
     /// An empty store, whose relay has verified all that will be written.
     pub(super) async fn new() -> Result<Self, Error> {
         let (aws, clients) = local().await?;
-        let body = Watermark::new(Timestamp::constant(4_000_000_000, 0)).encode()?;
-        clients.objects(STORE).put(key::WATERMARK, body, Precondition::Absent).await?;
+        verified(&clients.objects(STORE), Timestamp::constant(4_000_000_000, 0)).await?;
         Ok(Self { aws, clients })
     }
 

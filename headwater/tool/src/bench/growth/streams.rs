@@ -85,7 +85,7 @@ impl Streams {
         let store = place.process();
         let opened = (0..count).map(|number| {
             let store = store.clone();
-            async move { tokio::spawn(async move { open(&store, name(number).into()).await }).await? }
+            async move { tokio::spawn(async move { open(&store, &name(number)).await }).await? }
         });
         stream::iter(opened).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         let apart = (count / CHOSEN).max(1);

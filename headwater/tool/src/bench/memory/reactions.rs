@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     super::{
         Bench, Error, Figure,
-        batches::{Batch, arrived, batch},
+        batches::{BEGIN, Batch, arrived, batch},
     },
     EVENTS, Function,
 };
@@ -56,7 +56,7 @@ async fn process(
         let numbers = event * each..(event + 1) * each;
         let records = stream::iter(numbers).map(async |number| {
             let record = record(number).await?;
-            Ok::<_, Error>(arrived(number as u64, &record.stream, &record.encode()?))
+            Ok::<_, Error>(arrived(number as u64, BEGIN, &record.stream, &record.encode()?))
         });
         let records: Vec<String> = records.buffered(AT_A_TIME).try_collect().await?;
         let Batch { payload, .. } = batch(&records);

@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use archiver::relay::Report;
-use bank::{Account, AccountCommand, OverdraftLimit};
 use futures::{StreamExt, TryStreamExt, stream};
-use headwater::{Options, Settings, Store, aws::Clients, port::Ports};
+use headwater::{Settings, Store, aws::Clients, port::Ports};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Bench, Error, Figure},
+    super::{Bench, Error, Figure, append::open},
     Function,
 };
 use crate::cluster::{Cluster, STORE, STREAM};
@@ -27,7 +26,10 @@ pub(super) async fn measure(bench: &Bench, cluster: &Cluster, clients: &Clients)
     cluster.aws().create_stream(ELSEWHERE, 1).await?;
     let ports = Ports { log: Arc::new(clients.log(ELSEWHERE)), ..clients.ports(STORE, STREAM) };
     let store = Store::new(ports, Settings::default());
-    let opened = (0..heads).map(|number| open(&store, number));
+    let opened = (0..heads).map(|number| {
+        let store = store.clone();
+        async move { open(&store, &format!("unpublished-{number}")).await }
+    });
     stream::iter(opened).buffer_unordered(256).try_collect::<()>().await?;
     let function = Function::register_with(cluster, "relay", "heads", &[("HEADWATER_RELAY_AGE", "1")]);
     let (deadline, mut published) = (Instant::now() + PATIENCE, 0);
@@ -43,10 +45,4 @@ pub(super) async fn measure(bench: &Bench, cluster: &Cluster, clients: &Clients)
         sleep(Duration::from_millis(200)).await;
     }
     function.figure(cluster, format!("relay, {heads} heads"), 2)
-}
-
-async fn open(store: &Store, number: usize) -> Result<(), Error> {
-    let open = AccountCommand::Open { overdraft_limit: OverdraftLimit::default(), holder: None };
-    store.execute::<Account>(&format!("unpublished-{number}"), open, Options::default()).await?;
-    Ok(())
 }
