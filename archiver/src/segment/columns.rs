@@ -86,3 +86,40 @@ impl Columns {
         Ok(at(&self.index, before)?.checked_add(1) == Some(index) && next == Some(at(&self.version, row)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{encode, tests as golden};
+
+    /// Where the second event of a commit stands, as if it were another's: a change of one column.
+    type Astray = fn(&mut Columns, usize);
+
+    #[test]
+    fn a_row_that_is_not_of_its_commit_is_refused() {
+        let footer = golden::footer(5);
+        let bytes = encode(&footer, &golden::golden_commits()).expect("encodes");
+        let segment = Segment::open(bytes).expect("opens");
+        let read = || Columns::read(&segment, &Budget::new().expect("memory")).expect("reads");
+        let begins = |columns: &Columns| columns.begins(segment.footer());
+        assert_eq!(begins(&read()).expect("as it was written").len(), 3);
+        let row = read().index.iter().position(|index| *index == 1).expect("a commit of two events");
+        let astray: [Astray; 7] = [
+            |columns, row| columns.sequence.0[row] = "7".into(),
+            |columns, row| columns.arrived_at[row] += 1,
+            |columns, row| columns.kind.0[row] = "other".into(),
+            |columns, row| columns.id.0[row] = "other".into(),
+            |columns, row| columns.version[row] += 1,
+            |columns, row| columns.index[row] += 1,
+            |columns, row| columns.committed_at[row] += 1,
+        ];
+        for (number, change) in astray.into_iter().enumerate() {
+            let mut columns = read();
+            change(&mut columns, row);
+            begins(&columns).expect_err(&number.to_string());
+        }
+        let mut columns = read();
+        columns.index[row] = 0;
+        begins(&columns).expect_err("a commit more than the footer says");
+    }
+}

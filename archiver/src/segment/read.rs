@@ -222,7 +222,7 @@ pub(super) fn time(millis: i64) -> Result<Timestamp, SegmentError> {
 }
 
 /// A column of texts.
-pub(super) struct Texts(Vec<ByteArray>);
+pub(super) struct Texts(pub(super) Vec<ByteArray>);
 
 impl Texts {
     pub(super) fn text(&self, row: usize) -> Result<&str, SegmentError> {
@@ -277,5 +277,27 @@ impl Commits {
                 meta,
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{encode, tests as golden};
+
+    #[test]
+    fn events_of_a_commit_share_its_id_and_meta() {
+        let bytes = encode(&golden::footer(5), &golden::golden_commits()).expect("encodes");
+        let segment = Segment::open(bytes).expect("opens");
+        let read = || Commits::read(&segment).expect("reads");
+        let row = read().events.index.iter().position(|index| *index == 1).expect("a commit of two events");
+        let commit = |columns: &Commits| columns.commit(row - 1, row + 1);
+        commit(&read()).expect("as it was written");
+        let mut columns = read();
+        columns.commit_id.0[row] = "other".into();
+        commit(&columns).expect_err("another commit's id");
+        let mut columns = read();
+        columns.meta.0[row] = r#"{"other":1}"#.into();
+        commit(&columns).expect_err("another commit's meta");
     }
 }

@@ -20,7 +20,7 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).expect("a time")
 }
 
-fn footer(records: u64) -> Footer {
+pub(super) fn footer(records: u64) -> Footer {
     Footer {
         shard: "shardId-000000000003".to_owned(),
         place: Place { date: date(2026, 11, 21), ordinal: 7 },
@@ -97,7 +97,7 @@ fn typed(row: &Archived) -> Vec<Event<Any>> {
     row.commit.versioned().map(event).collect()
 }
 
-fn golden_commits() -> Vec<Archived> {
+pub(super) fn golden_commits() -> Vec<Archived> {
     let archived = |number: u64, stream: &str, first: u64, events: &[(&str, u32, &str)]| {
         let event = |(name, schema, data): &(&str, u32, &str)| StoredEvent {
             name: (*name).to_owned(),
