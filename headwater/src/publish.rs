@@ -199,7 +199,7 @@ impl Dispatcher {
     }
 
     /// Whether it is time for a call: none is under way, the oldest has waited long enough, or there is enough for a whole one.
-    /// It is asked for every record that comes in, and looks at few of those that wait.
+    /// It is asked for every record that comes in, and copies nothing.
     fn is_due(&self) -> bool {
         let Some(oldest) = self.oldest() else { return false };
         self.calls.is_empty()
