@@ -1,7 +1,7 @@
 //! The tables of `docs/cost.md`: what a million of each thing costs, what a day costs, and the prices.
 //!
 //! Requests stand there as they were counted. Bytes are rounded to two digits, and what stands stays where it is within
-//! [`NO_NEWS`] of what was counted: the length of an id, a time or a sequence number is no news, at the edge of a rounding too.
+//! `NO_NEWS` of what was counted: the length of an id, a time or a sequence number is no news, at the edge of a rounding too.
 
 use super::{
     super::Error,
