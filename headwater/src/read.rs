@@ -18,7 +18,7 @@ use crate::{
         key,
         page::Page,
     },
-    id::{CommitId, StreamId, Version},
+    id::{StreamId, Version},
     port::{ETag, Entropy, Got, Listed, ObjectError, Objects, Ports, backoff},
 };
 
@@ -181,23 +181,6 @@ impl Reader {
             Some(page) => Ok(self.page(&head.stream, *page).await?.commits.iter().find(holds).cloned()),
             None => Ok(None),
         }
-    }
-
-    /// The versions of the commit `id`, if it stands after the version `after`. Pages are read only where the head does not
-    /// remember as far back.
-    pub(crate) async fn find(
-        &self,
-        head: &Head,
-        id: &CommitId,
-        after: Version,
-    ) -> Result<Option<(Version, Version)>, StoreError> {
-        let found = head.find(id);
-        let remembered = head.remembered.first().map_or(head.first_in_head(), |oldest| oldest.first);
-        if found.is_some() || remembered <= after.next() {
-            return Ok(found);
-        }
-        let commits = self.commits(head, after).await?;
-        Ok(commits.iter().find(|commit| commit.id == *id).map(|commit| (commit.first, commit.last)))
     }
 
     /// Reads one page, which must hold just what the head says: another end would lose commits, or repeat some.

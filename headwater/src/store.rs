@@ -22,16 +22,19 @@ use crate::{
 /// How much longer than its deadline a caller waits for the word that its time is over.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The version that a stream must be at for a commit to go on top.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a stream must be for a commit to go on top.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Expected {
-    /// Any version, none as well.
+    /// Anything, nothing as well.
     #[default]
     Any,
-    /// The stream must not exist.
+    /// It must not exist.
     NoStream,
-    /// Exactly this version.
+    /// It must be at exactly this version.
     Exact(Version),
+    /// This commit must be its newest, which need not stand yet: of calls that are made together, none can take the place of
+    /// one before it, as it could where only versions are compared and somebody else wrote as many events. Never merged.
+    After(CommitId),
 }
 
 /// What to do when somebody else committed first.
@@ -55,7 +58,7 @@ pub struct Options {
     /// Where a repeat may stand: anywhere after this version. It is looked for as far back, in the stream's pages too if need
     /// be, so that H8 holds however many commits came since; without it among the newest 100.
     pub repeats_after: Option<Version>,
-    /// The version that the stream must be at.
+    /// What the stream must be.
     pub expected: Expected,
     /// What to do when somebody else committed first.
     pub on_conflict: OnConflict,

@@ -124,6 +124,16 @@ fn commits_under_conditions_an_unread_answer_and_a_slow_one() {
 }
 
 #[test]
+fn commits_each_behind_the_one_before_and_a_lost_answer() {
+    assert!(explored("commits each behind the one before and a lost answer").runs > 10_000);
+}
+
+#[test]
+fn commits_each_behind_the_one_before_and_a_crash() {
+    assert!(explored("commits each behind the one before and a crash").runs > 100_000);
+}
+
+#[test]
 fn every_case_of_the_suite_is_a_test() {
     let this = include_str!("exhaustive.rs");
     for case in cases::all() {

@@ -33,8 +33,13 @@ pub(crate) struct Draft {
     held: Vec<Claim>,
     bytes: usize,
     /// Where each commit stands, committed or drafted, once a second one is looked for: a group of hundreds asks as often.
-    ids: Option<HashMap<CommitId, (Version, Version)>>,
+    ids: Option<Ids>,
+    /// Where the commits of the base stand, from behind a version on, once one is looked for that the head has forgotten.
+    older: Option<(Version, Ids)>,
 }
+
+/// The versions of commits.
+type Ids = HashMap<CommitId, (Version, Version)>;
 
 impl Draft {
     pub(super) fn new(base: Known, fresh: bool) -> Self {
@@ -49,6 +54,7 @@ impl Draft {
             held: Vec::new(),
             bytes,
             ids: None,
+            older: None,
         }
     }
 
@@ -60,6 +66,12 @@ impl Draft {
     /// The version that the next decision stands on.
     pub(super) fn version(&self) -> Version {
         self.commits.last().map_or(self.base.head.version, |commit| commit.last)
+    }
+
+    /// The commit that the next decision stands on.
+    pub(super) fn newest(&self) -> Option<&Commit> {
+        // The newest write never leaves the head.
+        self.commits.last().or(self.base.head.commits.last()).map(AsRef::as_ref)
     }
 
     /// The versions of a commit with this id, committed or drafted.
@@ -75,6 +87,30 @@ impl Draft {
         })
         .get(id)
         .copied()
+    }
+
+    /// The same, as far back as behind the version `after`. Pages are read only where the head does not remember as far back,
+    /// and then once for all who ask.
+    pub(super) async fn find_after(
+        &mut self,
+        reader: &Reader,
+        id: &CommitId,
+        after: Version,
+    ) -> Result<Option<(Version, Version)>, StoreError> {
+        let found = self.find(id);
+        if found.is_some() || self.base.head.remembers_after(after) {
+            return Ok(found);
+        }
+        let older = match self.older.take() {
+            Some(older) if older.0 <= after => older,
+            _ => {
+                let commits = reader.commits(&self.base.head, after).await?;
+                let versions = |commit: &Arc<Commit>| (commit.id.clone(), (commit.first, commit.last));
+                (after, commits.iter().map(versions).collect())
+            }
+        };
+        let (_, ids) = self.older.insert(older);
+        Ok(ids.get(id).copied())
     }
 
     /// The commit, committed or drafted, that begins at `first`.

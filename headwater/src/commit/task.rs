@@ -99,9 +99,9 @@ impl Call {
         draft: &mut Draft,
         reader: &Reader,
     ) -> Result<Option<(Version, Version)>, StoreError> {
-        match (draft.find(&self.commit_id), self.options.repeats_after) {
-            (None, Some(after)) => reader.find(&draft.base.head, &self.commit_id, after).await,
-            (found, _) => Ok(found),
+        match self.options.repeats_after {
+            Some(after) => draft.find_after(reader, &self.commit_id, after).await,
+            None => Ok(draft.find(&self.commit_id)),
         }
     }
 
@@ -117,19 +117,21 @@ impl Call {
 
     fn conflict(&self, actual: Version) -> StoreError {
         let expected = match self.options.expected {
-            Expected::Any => None,
+            Expected::Any | Expected::After(_) => None,
             Expected::NoStream => Some(Version::ZERO),
             Expected::Exact(version) => Some(version),
         };
         StoreError::Conflict { stream: self.stream.clone(), expected, actual }
     }
 
-    /// Whether a commit may go on top of `version`, merging aside.
-    fn allows(&self, version: Version) -> Result<(), StoreError> {
-        let expected = match self.options.expected {
+    /// Whether a commit may go on top of the draft, merging aside.
+    fn allows(&self, draft: &Draft) -> Result<(), StoreError> {
+        let version = draft.version();
+        let expected = match &self.options.expected {
             Expected::Any => true,
             Expected::NoStream => version == Version::ZERO,
-            Expected::Exact(expected) => version == expected,
+            Expected::Exact(expected) => version == *expected,
+            Expected::After(id) => draft.newest().is_some_and(|newest| newest.id == *id),
         };
         let again = match self.options.on_conflict {
             // A decision that can be merged never comes here; one that cannot, for it stood on a draft that lost, is made anew.
@@ -225,11 +227,14 @@ impl<A: Aggregate> ExecuteTask<A> {
     }
 
     /// The version that the decision stands on: the newest, unless it is one to be merged.
-    fn basis(&self, newest: Version) -> Result<Version, StoreError> {
-        match (self.call.options.on_conflict, self.call.options.expected, &self.decided) {
-            (OnConflict::Merge, _, Some(decided)) => Ok(decided.on),
-            (OnConflict::Merge, Expected::Exact(version), None) if version < newest => Ok(version),
-            _ => self.call.allows(newest).map(|()| newest),
+    fn basis(&self, draft: &Draft) -> Result<Version, StoreError> {
+        let newest = draft.version();
+        match (self.call.options.on_conflict, &self.call.options.expected, &self.decided) {
+            (OnConflict::Merge, Expected::Any | Expected::NoStream | Expected::Exact(_), Some(decided)) => {
+                Ok(decided.on)
+            }
+            (OnConflict::Merge, Expected::Exact(version), None) if *version < newest => Ok(*version),
+            _ => self.call.allows(draft).map(|()| newest),
         }
     }
 
@@ -268,7 +273,7 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
             .take_if(|decided| !decided.committed || self.call.options.on_conflict != OnConflict::Merge);
         let newest = draft.version();
         let mut state = Self::state_at(draft, reader, newest).await?;
-        let mut on = self.basis(newest)?;
+        let mut on = self.basis(draft)?;
         let decided = if let Some(decided) = self.decided.take() {
             decided
         } else {
@@ -364,7 +369,7 @@ impl Task for AppendTask {
             self.end = draft.commit_at(reader, first).await?.map(|commit| appended(commit, true));
             return Ok(Decision::Repeat(first));
         }
-        self.call.allows(draft.version())?;
+        self.call.allows(draft)?;
         if self.call.options.on_conflict == OnConflict::Merge && self.call.losses > 0 {
             // No aggregate says whether these events stay right on top of others.
             return Err(self.call.conflict(draft.version()));

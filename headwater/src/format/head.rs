@@ -129,6 +129,11 @@ impl Head {
         })
     }
 
+    /// Whether it knows the id of every commit after this version.
+    pub fn remembers_after(&self, version: Version) -> bool {
+        self.remembered.first().map_or(self.first_in_head(), |oldest| oldest.first) <= version.next()
+    }
+
     /// Adds the commits of one write and marks where it began.
     pub fn push(&mut self, commits: impl IntoIterator<Item = Arc<Commit>>) {
         self.newest_write = self.version.next();

@@ -20,6 +20,10 @@ fn options(expected: Expected, on_conflict: OnConflict) -> Options {
     Options { expected, on_conflict, ..Options::default() }
 }
 
+fn exact(version: u64) -> Options {
+    options(Expected::Exact(Version::new(version)), OnConflict::Retry)
+}
+
 /// A process whose cache is one commit behind: what it does next meets a conflict.
 async fn behind(world: &World) -> Process {
     let process = Process::new(world);
@@ -32,7 +36,6 @@ async fn behind(world: &World) -> Process {
 async fn an_expected_version_is_kept_or_is_a_conflict() {
     let world = World::new(20);
     let process = Process::new(&world);
-    let exact = |version| options(Expected::Exact(Version::new(version)), OnConflict::Retry);
     let new = || options(Expected::NoStream, OnConflict::Retry);
     assert_eq!(conflict(process.try_run("a", Command::Add(1), exact(1)).await), (Some(1), 0));
     process.try_run("a", Command::Add(1), new()).await.expect("a new stream");
@@ -46,8 +49,40 @@ async fn an_expected_version_is_kept_or_is_a_conflict() {
 async fn an_expected_version_is_compared_with_the_newest_and_not_with_the_cache() {
     let world = World::new(21);
     let process = behind(&world).await;
-    let exact = options(Expected::Exact(Version::new(2)), OnConflict::Retry);
-    assert_eq!(process.try_run("a", Command::Add(100), exact).await.expect("at version 2").state.sum, 111);
+    assert_eq!(process.try_run("a", Command::Add(100), exact(2)).await.expect("at version 2").state.sum, 111);
+}
+
+/// Of calls that are made together none takes the place of one before it, whatever others write meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_to_be_behind_another_is_right_behind_it_or_a_conflict() {
+    let world = World::new(29);
+    let process = behind(&world).await;
+    let after = |before: &str, id: &str| Options {
+        commit_id: Some(id.parse().expect("an id")),
+        ..options(Expected::After(before.parse().expect("an id")), OnConflict::Retry)
+    };
+    // The cache is behind: there each would find its version.
+    let own = Options { commit_id: Some("own".parse().expect("an id")), ..exact(1) };
+    let (first, second) = tokio::join!(
+        process.try_run("a", Command::Add(100), own),
+        process.try_run("a", Command::Add(1_000), after("own", "next"))
+    );
+    assert_eq!((conflict(first), conflict(second)), ((Some(1), 2), (None, 2)));
+
+    let newest = process.run("a", Command::Add(1)).await.commit.expect("a commit").id.to_string();
+    let (first, second, third) = tokio::join!(
+        process.try_run("a", Command::Add(100), after(&newest, "one")),
+        process.try_run("a", Command::Add(100), after("one", "two")),
+        process.try_run("a", Command::Add(100), after("one", "three"))
+    );
+    assert_eq!(
+        (first.expect("behind").token.version, second.expect("behind").token.version),
+        (Version::new(4), Version::new(5))
+    );
+    assert_eq!(conflict(third), (None, 5));
+    let merged = Options { on_conflict: OnConflict::Merge, ..after("one", "four") };
+    assert_eq!(conflict(process.try_run("a", Command::Add(1), merged).await), (None, 5));
+    assert_eq!(conflict(process.try_run("b", Command::Add(1), after("one", "five")).await), (None, 0));
 }
 
 #[tokio::test(start_paused = true)]

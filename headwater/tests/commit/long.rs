@@ -160,3 +160,21 @@ async fn a_repeat_is_found_however_many_commits_came_since_where_it_is_looked_fo
     let forgotten = process.try_run("a", Command::Add(5), old(None)).await.expect("executed");
     assert!(!forgotten.repeat, "beyond the newest hundred it is another command");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_head_has_forgotten_is_read_once_for_all_who_look_for_it() {
+    let world = World::new(56);
+    long(&world, 200).await;
+    let process = Process::new(&world);
+    process.run("a", Command::Add(1)).await;
+    let pages = head(&world, "a").pages.len() as u64;
+    let before = process.counts().0;
+    let after = headwater::Options { repeats_after: Some(Version::ZERO), ..headwater::Options::default() };
+    let all = (0..50).map(|_| process.try_run("a", Command::Add(1), after.clone()));
+    for executed in futures::future::join_all(all).await {
+        assert!(!executed.expect("executed").repeat);
+    }
+    // The first of them goes alone.
+    let reads = process.counts().0 - before;
+    assert!(pages > 2 && reads <= 2 * (pages + 1), "{reads} GETs, {pages} pages");
+}

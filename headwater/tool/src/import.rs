@@ -195,6 +195,8 @@ struct Import<'a> {
     bytes: u64,
     /// What streams hold that were written and may come again.
     histories: Cache<StreamId, History, Bytes>,
+    /// Streams that are met for the first time are presumed to be new, as the last one was that was met so.
+    presumes: bool,
     streams: HashSet<u64>,
     hasher: RandomState,
     /// The bad line that stops the import.
@@ -223,6 +225,7 @@ impl<'a> Import<'a> {
             lines: 0,
             bytes: 0,
             histories: Cache::with_weighter(streams, REMEMBERED_BYTES, Bytes),
+            presumes: false,
             streams: HashSet::new(),
             hasher: RandomState::new(),
             stopped: None,
@@ -255,6 +258,7 @@ impl<'a> Import<'a> {
             {
                 let lines = self.waiting.remove(&stream).unwrap_or_default();
                 let history = self.histories.remove(&stream).map(|(_, history)| history);
+                let history = history.filter(|history| self.presumes || !history.is_empty());
                 self.busy.insert(stream.clone());
                 writing.push(Box::pin(committer.commit(stream, lines, history)));
             }
@@ -272,6 +276,7 @@ impl<'a> Import<'a> {
         self.bytes += line.bytes;
         if self.streams.insert(self.hasher.hash_one(&line.stream)) {
             self.summary.streams += 1;
+            self.histories.insert(line.stream.clone(), History::default());
         }
         if !self.waiting.contains_key(&line.stream) && !self.busy.contains(&line.stream) {
             self.ready.push_back(line.stream.clone());
@@ -314,6 +319,7 @@ impl<'a> Import<'a> {
         if self.waiting.contains_key(&done.stream) {
             self.ready.push_back(done.stream.clone());
         }
+        self.presumes = done.stood.map_or(self.presumes, |stood| !stood);
         self.summary.commits += done.commits;
         self.summary.events += done.events;
         self.summary.repeats += done.repeats;

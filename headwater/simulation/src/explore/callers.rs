@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use headwater::{
-    Expected, OnConflict, StreamId, Version,
+    CommitId, Expected, OnConflict, StreamId, Version,
     format::commit::Commit,
     invariants::{self, Answer, Invariant, Observation, Violation},
 };
@@ -50,6 +50,12 @@ pub(super) fn wrong(
                 violations
                     .extend(broken(Invariant::H7, format!("{name} was answered with the state {state:?}")));
             }
+            if let Some((Expected::After(before), _)) = condition(case, told)
+                && !state.ends_with(&[before.to_string(), name.clone()])
+            {
+                let found = format!("{name} stands in {state:?}, and was to go right behind {before}");
+                violations.extend(broken(Invariant::H2, found));
+            }
             if *repeat && told.turn.attempt == 1 {
                 violations.extend(broken(
                     Invariant::H8,
@@ -79,16 +85,19 @@ pub(super) fn wrong(
             };
             let others = commits.iter().filter(|commit| commit.id.as_str() != name).count();
             let needed = match condition(case, told) {
-                Some((Expected::Exact(expected), _)) if expected == *actual => {
+                Some((Expected::Exact(expected), _)) if expected == actual => {
                     return found("which it expected".to_owned());
                 }
                 Some((Expected::NoStream, _)) if *actual == Version::ZERO => {
                     return found("which it expected".to_owned());
                 }
+                Some((Expected::After(before), _)) if ends_with(commits, *actual, before) => {
+                    return found("where the newest commit is the one that it expected".to_owned());
+                }
                 Some((Expected::Any, OnConflict::Retry)) => RETRIES + 1,
                 _ => 1,
             };
-            let expects = matches!(condition(case, told), Some((Expected::Exact(_) | Expected::NoStream, _)));
+            let expects = condition(case, told).is_some_and(|(expected, _)| *expected != Expected::Any);
             if others < needed && !expects {
                 return found(format!("and {others} commits of others stand"));
             }
@@ -149,9 +158,14 @@ pub(super) fn name(case: &Case, told: &Told) -> String {
     }
 }
 
-fn condition(case: &Case, told: &Told) -> Option<(Expected, OnConflict)> {
+/// Whether the commit that ends at `version` is this one.
+fn ends_with(commits: &[Arc<Commit>], version: Version, id: &CommitId) -> bool {
+    commits.iter().any(|commit| commit.last == version && commit.id == *id)
+}
+
+fn condition<'a>(case: &'a Case, told: &Told) -> Option<(&'a Expected, OnConflict)> {
     match case.callers[told.turn.caller].steps.get(told.turn.step) {
-        Some(Step::Commit { expected, on_conflict, .. }) => Some((*expected, *on_conflict)),
+        Some(Step::Commit { expected, on_conflict, .. }) => Some((expected, *on_conflict)),
         _ => None,
     }
 }

@@ -151,6 +151,16 @@ impl Caller {
         self.step(Step::Commit { id, bytes: 0, expected, on_conflict })
     }
 
+    /// Then asks for the commit `id`, right behind the commit `before` or not at all.
+    #[must_use]
+    pub fn commits_after(self, id: &'static str, before: &'static str) -> Self {
+        let before = match before.parse() {
+            Ok(before) => before,
+            Err(error) => unreachable!("a case names a commit wrongly: {error}"),
+        };
+        self.commits_under(id, Expected::After(before), OnConflict::Retry)
+    }
+
     /// Then asks for the commit `id`, with an event of about so many bytes.
     #[must_use]
     pub fn commits_bytes(self, id: &'static str, bytes: usize) -> Self {

@@ -42,6 +42,8 @@ pub fn all() -> Vec<Case> {
         conditions("commits under conditions and a lost answer").budget(LOST),
         conditions("commits under conditions and a crash").budget(CRASH).after_crash([New, Other]),
         conditions("commits under conditions, an unread answer and a slow one").budget(misread),
+        chain("commits each behind the one before and a lost answer").budget(LOST),
+        chain("commits each behind the one before and a crash").budget(CRASH).after_crash([New, Other]),
     ]
 }
 
@@ -133,4 +135,16 @@ fn conditions(name: &'static str) -> Case {
             Expected::Any,
             OnConflict::Merge,
         )])
+}
+
+/// Commits that are asked for together, each right behind the one before, and one of somebody else.
+fn chain(name: &'static str) -> Case {
+    let first = Caller::on("1").commits_under("a1", Expected::NoStream, OnConflict::Retry);
+    Case::new(name)
+        .process([
+            first,
+            Caller::on("1").commits_after("a2", "a1"),
+            Caller::on("1").commits_after("a3", "a2"),
+        ])
+        .process([Caller::on("1").commits("b1")])
 }

@@ -202,7 +202,7 @@ async fn ask(store: &Store, caller: &Caller, step: &Step) -> Word {
             };
             let options = Options {
                 commit_id: Some(commit_id),
-                expected: *expected,
+                expected: expected.clone(),
                 on_conflict: *on_conflict,
                 ..Options::default()
             };

@@ -1,13 +1,15 @@
 //! One stream of an import: what it holds already, and the commits that go on top, in the order of the file.
 //!
-//! 1. At first sight the stream's commit ids are read, from its head and, where it has any, its pages: the store itself
-//!    knows the newest hundred only (H8). What stands is a repeat. The ids of the newest head write still go through the
-//!    store, which publishes them if the run that wrote them did not come so far.
-//! 2. The rest is appended, many at a time, so that the store commits them together. Each expects the version at which
-//!    the one before it ends: whatever happens to one, none of the later ones can take its place. They are handed over in
-//!    order, by polling each once.
+//! 1. A stream that is met for the first time is presumed to be new, if the last one that was met so proved to be. Otherwise
+//!    its commit ids are read, from its head and, where it has any, its pages: the store itself knows the newest hundred only
+//!    (H8). What stands is a repeat. The ids of the newest head write still go through the store, which publishes them if the
+//!    run that wrote them did not come so far.
+//! 2. The rest is appended, many at a time, so that the store commits them together. Each expects the one before it to be
+//!    the newest: whatever happens to one, and whatever others write, none of the later ones can take its place. They are
+//!    handed over in order, by polling each once.
 //! 3. What was not committed, because an answer was lost, the world failed or somebody else wrote the stream, is tried
-//!    again from 1, with growing pauses, until [`TRIES`] rounds in a row brought nothing.
+//!    again from 1, with growing pauses, until [`TRIES`] rounds in a row brought nothing; at once, where the stream was
+//!    presumed to be new and is not.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -27,13 +29,14 @@ const TRIES: usize = 6;
 /// Bytes that a remembered id takes beside its text.
 const ID_BYTES: u64 = 64;
 
-/// What a stream holds.
+/// What a stream holds; by default nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct History {
-    version: Version,
+    /// The newest commit, and the version at which it ends.
+    newest: Option<(Version, CommitId)>,
     ids: HashSet<CommitId>,
     /// Those of the newest head write, if this run did not write it.
-    newest: HashSet<CommitId>,
+    newest_write: HashSet<CommitId>,
     bytes: u64,
 }
 
@@ -42,7 +45,7 @@ impl History {
     async fn read(reader: &Reader, stream: &StreamId) -> Result<Self, StoreError> {
         let mut history = Self::default();
         let HeadRead::Found { head, .. } = reader.head(stream, None).await? else { return Ok(history) };
-        history.newest = head.newest_commits().iter().map(|commit| commit.id.clone()).collect();
+        history.newest_write = head.newest_commits().iter().map(|commit| commit.id.clone()).collect();
         if !head.pages.is_empty() {
             let mut commits = std::pin::pin!(reader.stream(stream.clone(), Version::new(1)));
             while let Some(commit) = commits.try_next().await? {
@@ -55,10 +58,17 @@ impl History {
     }
 
     fn add(&mut self, id: &CommitId, last: Version) {
-        self.version = self.version.max(last);
+        if self.newest.as_ref().is_none_or(|(version, _)| *version < last) {
+            self.newest = Some((last, id.clone()));
+        }
         if self.ids.insert(id.clone()) {
             self.bytes += id.as_str().len() as u64 + ID_BYTES;
         }
+    }
+
+    /// Nothing of the stream is known to stand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.newest.is_none()
     }
 
     /// About how much memory it takes.
@@ -73,6 +83,8 @@ pub(super) struct Done {
     pub(super) stream: StreamId,
     /// What the stream holds now; `None` where that is not known.
     pub(super) history: Option<History>,
+    /// Whether the stream stood already when it was first met, if this was when.
+    pub(super) stood: Option<bool>,
     /// Bytes of the lines.
     pub(super) bytes: u64,
     /// How many lines they were.
@@ -98,6 +110,8 @@ pub(super) struct Committer<'a> {
 enum Left {
     /// These lines, to be tried again.
     Lines(Vec<Line>, Option<StoreError>),
+    /// These lines, of a stream that was presumed to be new and is not.
+    Unread(Vec<Line>),
     /// The stream can't be written.
     Fatal(u64, StoreError),
 }
@@ -109,6 +123,7 @@ impl Committer<'_> {
         let mut done = Done {
             stream,
             history,
+            stood: None,
             bytes,
             lines: lines.len(),
             commits: 0,
@@ -143,6 +158,10 @@ impl Committer<'_> {
             let before = lines.len();
             let error = match self.round(done, lines, &mut unknown).await {
                 Left::Fatal(number, error) => return Some((number, error)),
+                Left::Unread(left) => {
+                    lines = left;
+                    continue;
+                }
                 Left::Lines(left, error) => {
                     lines = left;
                     error
@@ -169,18 +188,23 @@ impl Committer<'_> {
         let mut history = match done.history.take() {
             Some(history) => history,
             None => match History::read(self.store.reader(), &done.stream).await {
-                Ok(history) => history,
+                Ok(history) => {
+                    done.stood.get_or_insert(!history.is_empty());
+                    history
+                }
                 Err(error @ StoreError::Corrupt { .. }) => {
                     return Left::Fatal(lines.first().map_or(0, |line| line.number), error);
                 }
                 Err(error) => return Left::Lines(lines, Some(error)),
             },
         };
-        let (mut calls, mut left, mut error, mut version) = (Vec::new(), Vec::new(), None, history.version);
+        let presumed = history.is_empty();
+        let (mut calls, mut left, mut error) = (Vec::new(), Vec::new(), None);
+        let mut before = history.newest.as_ref().map(|(_, id)| id.clone());
         let mut handed = HashSet::new();
         for line in lines {
             let stands = history.ids.contains(&line.id);
-            if stands && !history.newest.contains(&line.id) {
+            if stands && !history.newest_write.contains(&line.id) {
                 done.count(&line, !unknown.remove(&line.id));
                 continue;
             }
@@ -191,13 +215,15 @@ impl Committer<'_> {
             }
             let options = Options {
                 commit_id: Some(line.id.clone()),
-                expected: Expected::Exact(version),
+                expected: before.clone().map_or(Expected::NoStream, Expected::After),
+                // If it is not, what the store has forgotten is a repeat all the same.
+                repeats_after: presumed.then_some(Version::ZERO),
                 meta: line.meta.clone(),
                 at: Some(line.at),
                 ..Options::default()
             };
             if !stands {
-                version = version.plus(line.events.len() as u64);
+                before = Some(line.id.clone());
             }
             let (store, stream, events) = (self.store.clone(), line.stream.clone(), line.events.clone());
             let mut call = Box::pin(maybe_done(async move { store.append(&stream, events, options).await }));
@@ -205,14 +231,15 @@ impl Committer<'_> {
             let _ = futures::poll!(call.as_mut());
             calls.push((line, call));
         }
-        let mut certain = true;
+        let (mut certain, mut stood) = (true, false);
         for (line, mut call) in calls {
             call.as_mut().await;
             match call.as_mut().take_output() {
                 Some(Ok(appended)) => {
+                    stood |= appended.repeat;
                     let repeat = appended.repeat && !unknown.remove(&line.id);
                     history.add(&line.id, appended.commit.last);
-                    history.newest.remove(&line.id);
+                    history.newest_write.remove(&line.id);
                     done.count(&line, repeat);
                 }
                 Some(Err(StoreError::Invalid { field, rule })) => {
@@ -220,6 +247,10 @@ impl Committer<'_> {
                     done.bad.push(BadLine::new(line.number, field, rule));
                 }
                 Some(Err(fatal @ StoreError::Corrupt { .. })) => return Left::Fatal(line.number, fatal),
+                Some(Err(StoreError::Conflict { .. })) if presumed => {
+                    stood = true;
+                    left.push(line);
+                }
                 Some(Err(failed)) => {
                     certain = false;
                     if matches!(failed, StoreError::Unknown { .. }) {
@@ -232,7 +263,17 @@ impl Committer<'_> {
             }
         }
         left.sort_by_key(|line| line.number);
-        if certain {
+        // Beside a repeat, or what somebody else wrote, a stream that was presumed to be new may hold anything.
+        if presumed && stood {
+            // Behind a line that was refused there is a conflict in a new stream too.
+            if done.bad.is_empty() {
+                done.stood = Some(true);
+                if error.is_none() {
+                    return Left::Unread(left);
+                }
+            }
+        } else if certain {
+            done.stood.get_or_insert(false);
             done.history = Some(history);
         }
         Left::Lines(left, error)

@@ -1,15 +1,27 @@
 //! Import: histories become streams, once, in order, whatever breaks off or gets lost.
 
 use std::{
-    io::Cursor,
-    sync::atomic::{AtomicUsize, Ordering},
+    io::{self, BufReader, Cursor},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use headwater_tool::import::{ImportError, Plan, import};
+use headwater::{Schemas, Settings, Store, StreamId};
+use headwater_tool::import::{ImportError, Plan, Summary, import};
 use indicatif::ProgressBar;
 use localstack::{Fault, Gate, Request};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::world::{PLAN, World, interleaved, line};
+
+/// What somebody else writes.
+#[derive(Serialize, Deserialize)]
+enum Other {
+    Written {},
+}
 
 /// The stream has exactly the commits `0..each`, in this order.
 async fn assert_whole(world: &World, stream: &str, each: usize) {
@@ -179,6 +191,109 @@ async fn lost_answers_and_refusals_cost_neither_a_commit_nor_the_order() {
     }
 }
 
+/// Lines, and whether all of them are read.
+struct Read(Cursor<String>, Arc<Notify>);
+
+impl io::Read for Read {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let bytes = io::Read::read(&mut self.0, to)?;
+        if bytes == 0 {
+            self.1.notify_one();
+        }
+        Ok(bytes)
+    }
+}
+
+/// Imports a line of `note/0` and these lines, one stream at a time. The first PUT is held until all lines are there, so that
+/// those of the next stream come together; then `meanwhile` goes on.
+async fn import_together(
+    world: &World,
+    lines: Vec<String>,
+    plan: Plan,
+    first: &Gate,
+    meanwhile: impl Future<Output = ()>,
+) -> (Summary, Result<(), ImportError>) {
+    let lines: String = [line("note/0", 0)].into_iter().chain(lines).map(|line| line + "\n").collect();
+    let read = Arc::new(Notify::new());
+    let input = BufReader::new(Read(Cursor::new(lines), Arc::clone(&read)));
+    let meanwhile = async {
+        first.reached().await;
+        read.notified().await;
+        // The import takes in what was read before it is this one's turn again.
+        tokio::task::yield_now().await;
+        first.release();
+        meanwhile.await;
+    };
+    let (connection, bar) = (world.connect().await, ProgressBar::hidden());
+    tokio::join!(import(&connection, input, Plan { concurrency: 1, ..plan }, &bar), meanwhile).0
+}
+
+/// Holds the first PUTs, each at a gate.
+fn hold_puts<const N: usize>(world: &World) -> [Gate; N] {
+    let (gates, puts) = (std::array::from_fn(|_| Gate::new()), AtomicUsize::new(0));
+    let held: [Gate; N] = gates.clone();
+    world.aws.on_request(move |request: &Request| {
+        let put = request.operation == "s3:PutObject";
+        let gate = put.then(|| held.get(puts.fetch_add(1, Ordering::SeqCst))).flatten();
+        gate.map_or(Fault::Pass, |gate| Fault::HoldBefore(gate.clone()))
+    });
+    gates
+}
+
+#[tokio::test]
+async fn no_line_takes_the_place_of_one_before_it_whatever_somebody_else_writes() {
+    let world = World::new().await;
+    let others = Store::new(world.connect().await.ports, Settings::default());
+    let stream: StreamId = "note/1".parse().unwrap();
+    let write = async || {
+        let event = Schemas::FIRST.encode(&Other::Written {}).unwrap();
+        others.append(&stream, vec![event], headwater::Options::default()).await.unwrap();
+    };
+    write().await;
+    let [first, second] = hold_puts(&world);
+    // As many events as the first line has: the second one finds the version that it would have expected.
+    let interrupt = async {
+        second.reached().await;
+        write().await;
+        second.release();
+    };
+    let lines = (0..9).map(|number| line("note/1", number)).collect();
+    let (summary, ended) = import_together(&world, lines, PLAN, &first, interrupt).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (10, 0));
+    let ids: Vec<_> = world.commits("note/1").await.iter().map(|commit| commit.id.to_string()).collect();
+    let expected: Vec<_> = (0..9).map(|number| format!("note/1-{number}")).collect();
+    assert_eq!(ids[2..], expected);
+}
+
+#[tokio::test]
+async fn a_new_stream_is_not_asked_for_once_one_was_found_to_be_new() {
+    let world = World::new().await;
+    world.aws.reset_counts();
+    world.import(&interleaved(100, 3), PLAN).await.1.unwrap();
+    let reads = world.aws.counts().of("s3:GetObject").requests;
+    assert!(reads <= 2 * u64::from(PLAN.concurrency), "{reads} GETs");
+}
+
+/// Streams that stand are met after new ones, and hold lines that the store has forgotten, in another order.
+#[tokio::test]
+async fn a_stream_that_was_wrongly_presumed_to_be_new_gets_nothing_twice() {
+    let world = World::new().await;
+    let earlier: Vec<_> = (1..1_500).chain([0]).map(|number| line("note/0", number)).collect();
+    world.import(&earlier.join("\n"), PLAN).await.1.unwrap();
+    let new = interleaved(12, 2).replace("note/", "new/");
+    // The newest commit comes before those that are older than the newest hundred, in more than one round.
+    let again: Vec<_> = (0..=1_500).map(|number| line("note/0", number)).collect();
+    let plan = Plan { concurrency: 1, ..PLAN };
+    world.aws.reset_counts();
+    let (summary, ended) = world.import(&(new + &again.join("\n")), plan).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (25, 1_500));
+    let ids: Vec<_> = world.commits("note/0").await.iter().map(|commit| commit.id.to_string()).collect();
+    let expected: Vec<_> = (1..1_500).chain([0, 1_500]).map(|number| format!("note/0-{number}")).collect();
+    assert_eq!(ids, expected);
+}
+
 #[tokio::test]
 async fn a_bad_line_stops_the_import_when_all_before_it_is_committed() {
     let world = World::new().await;
@@ -220,5 +335,24 @@ async fn what_only_the_store_refuses_is_a_bad_line_too() {
     assert_eq!((summary.commits, summary.repeats, summary.bad), (398, 1, 1));
     let ids: Vec<_> = world.commits("note/1").await.iter().map(|commit| commit.id.to_string()).collect();
     let expected: Vec<_> = (0..400).filter(|n| *n != 1).map(|n| format!("note/1-{n}")).collect();
+    assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn nothing_goes_in_behind_a_bad_line_of_a_new_stream() {
+    let world = World::new().await;
+    let large = line("note/1", 0).replace(r#"{"n":0}"#, &format!("\"{}\"", "x".repeat(1 << 20)));
+    let lines: Vec<_> = [large].into_iter().chain((1..100).map(|number| line("note/1", number))).collect();
+    let [first] = hold_puts(&world);
+    let (summary, ended) = import_together(&world, lines.clone(), PLAN, &first, async {}).await;
+    let Err(ImportError::Bad(bad)) = ended else { panic!("{ended:?}") };
+    assert_eq!((bad.number, summary.commits), (2, 1));
+    assert_eq!(world.commits("note/1").await, []);
+
+    let (summary, ended) = world.import(&lines.join("\n"), Plan { skip_bad: true, ..PLAN }).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats, summary.bad), (99, 0, 1));
+    let ids: Vec<_> = world.commits("note/1").await.iter().map(|commit| commit.id.to_string()).collect();
+    let expected: Vec<_> = (1..100).map(|number| format!("note/1-{number}")).collect();
     assert_eq!(ids, expected);
 }
