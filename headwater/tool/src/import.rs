@@ -22,7 +22,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs::File,
     hash::{BuildHasher, RandomState},
-    io::{self, BufRead, BufReader},
+    io::{self, Read},
     path::PathBuf,
     time::Duration,
 };
@@ -48,7 +48,7 @@ use crate::{
     target::{Connection, Need, Target},
 };
 
-/// Most bytes of lines that wait or are being committed; one line more may come.
+/// Most bytes of lines that wait or are being committed; one batch more may come.
 const WAITING_BYTES: u64 = 64 << 20;
 /// Most lines that wait or are being committed.
 const WAITING_LINES: usize = 16_384;
@@ -142,20 +142,20 @@ impl From<ImportError> for Failure {
     }
 }
 
-fn open(args: &Args) -> Result<(Box<dyn BufRead + Send>, Option<u64>), ImportError> {
+fn open(args: &Args) -> Result<(Box<dyn Read + Send>, Option<u64>), ImportError> {
     if args.file.as_os_str() == "-" {
-        return Ok((Box::new(BufReader::new(io::stdin())), None));
+        return Ok((Box::new(io::stdin()), None));
     }
     let failed = |source| ImportError::Open { file: args.file.display().to_string(), source };
     let file = File::open(&args.file).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
-    Ok((Box::new(BufReader::with_capacity(1 << 18, file)), (length > 0).then_some(length)))
+    Ok((Box::new(file), (length > 0).then_some(length)))
 }
 
 /// Imports all lines of `input`. Dropping the future leaves an import that can be resumed.
 pub async fn import(
     connection: &Connection,
-    input: impl BufRead + Send + 'static,
+    input: impl Read + Send + 'static,
     plan: Plan,
     bar: &ProgressBar,
 ) -> (Summary, Result<(), ImportError>) {
@@ -238,7 +238,7 @@ impl<'a> Import<'a> {
     async fn all(
         &mut self,
         committer: &Committer<'_>,
-        mut lines: mpsc::Receiver<Next>,
+        mut lines: mpsc::Receiver<Vec<Next>>,
     ) -> Result<(), ImportError> {
         let mut writing: FuturesUnordered<BoxFuture<'_, Done>> = FuturesUnordered::new();
         let mut open = true;
@@ -247,7 +247,9 @@ impl<'a> Import<'a> {
             tokio::select! {
                 biased;
                 next = lines.recv(), if open && room => match next {
-                    Some(next) => open = self.take(next.map_err(ImportError::Read)?),
+                    Some(batch) => for next in batch {
+                        open = open && self.take(next.map_err(ImportError::Read)?);
+                    },
                     None => open = false,
                 },
                 Some(done) = writing.next() => open = self.settle(done)? && open,

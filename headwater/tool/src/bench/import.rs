@@ -28,7 +28,7 @@ const CONCURRENCY: u16 = 64;
 /// How often the history is imported under other ids.
 const TIMES: usize = 30;
 /// Pairs of rounds, of the history once and many times.
-const ROUNDS: [usize; 2] = [7, 1];
+const ROUNDS: [usize; 2] = [7, 3];
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let text = match &bench.history {

@@ -1,34 +1,53 @@
-//! The lines of the input, read by a thread of its own and with a bound on each.
+//! The lines of the input, read by a thread of its own and with a bound on each. They come in batches, for a word between
+//! threads costs more than a line; who types them one by one gets them one by one.
 //!
 //! Empty lines are passed over, and so is a byte order mark at the very beginning. A line that is too long is read to its
 //! end without keeping it. The thread ends with the input, with its first error, or when nobody takes lines any more; at
 //! the program's end nobody waits for it, since a terminal may never give another line.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader, Read};
 
 use tokio::sync::mpsc;
 
 use super::line::{BadLine, LINE_BYTES, Line, parse, too_long};
 
-/// Lines that are read ahead; the most bytes that wait here are this times [`LINE_BYTES`].
-const AHEAD: usize = 16;
+/// Bytes of the input that are read at once.
+const READ_BYTES: usize = 1 << 18;
+/// Lines of a batch.
+const BATCH_LINES: usize = 64;
+/// Bytes of a batch; one line more may be in it.
+const BATCH_BYTES: u64 = 1 << 18;
+/// Batches that are read ahead.
+const AHEAD: usize = 2;
 
 /// One line, a bad one too; or why there are no more.
 pub(super) type Next = io::Result<Result<Line, BadLine>>;
 
 /// Starts to read lines.
-pub(super) fn lines(input: impl BufRead + Send + 'static) -> io::Result<mpsc::Receiver<Next>> {
+pub(super) fn lines(input: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<Vec<Next>>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    std::thread::Builder::new().name("lines".to_owned()).spawn(move || {
-        let lines = Lines { input, number: 0 };
-        for next in lines {
-            let last = next.is_err();
-            if sender.blocking_send(next).is_err() || last {
+    let lines = Lines { input: BufReader::with_capacity(READ_BYTES, input), number: 0 };
+    std::thread::Builder::new().name("lines".to_owned()).spawn(move || send(lines, &sender))?;
+    Ok(receiver)
+}
+
+fn send(mut lines: Lines<BufReader<impl Read>>, to: &mpsc::Sender<Vec<Next>>) {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some(next) = lines.next() {
+        let last = next.is_err();
+        bytes += next.as_ref().map_or(0, |line| line.as_ref().map_or(0, |line| line.bytes));
+        batch.push(next);
+        // The next line may be long in coming.
+        let waits = !lines.input.buffer().contains(&b'\n');
+        if last || waits || batch.len() == BATCH_LINES || bytes >= BATCH_BYTES {
+            bytes = 0;
+            if to.blocking_send(std::mem::take(&mut batch)).is_err() || last {
                 return;
             }
         }
-    })?;
-    Ok(receiver)
+    }
+    // Nobody may take them any more.
+    let _ = to.blocking_send(batch);
 }
 
 struct Lines<R> {
@@ -89,7 +108,7 @@ fn read(input: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<Option<u64>>
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Cursor};
+    use std::io::{Cursor, Write};
 
     use proptest::prelude::*;
 
@@ -105,6 +124,19 @@ mod tests {
         let rest: Vec<_> = Lines { input, number: 1 }.map(|next| next.expect("reads")).collect();
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].as_ref().expect_err("no JSON").number, 4);
+    }
+
+    #[test]
+    fn a_line_is_not_kept_back_until_the_next_one_comes() {
+        let (input, mut output) = io::pipe().expect("a pipe");
+        let mut lines = lines(input).expect("a thread");
+        output.write_all(b"one\ntwo\nthr").expect("writes");
+        let numbers = |batch: Vec<Next>| -> Vec<u64> {
+            batch.into_iter().map(|next| next.expect("reads").expect_err("no JSON").number).collect()
+        };
+        assert_eq!(numbers(lines.blocking_recv().expect("a batch")), [1, 2]);
+        output.write_all(b"ee\n").expect("writes");
+        assert_eq!(numbers(lines.blocking_recv().expect("a batch")), [3]);
     }
 
     proptest! {

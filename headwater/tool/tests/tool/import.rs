@@ -1,7 +1,7 @@
 //! Import: histories become streams, once, in order, whatever breaks off or gets lost.
 
 use std::{
-    io::{self, BufReader, Cursor},
+    io::{self, Cursor},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -215,7 +215,7 @@ async fn import_together(
 ) -> (Summary, Result<(), ImportError>) {
     let lines: String = [line("note/0", 0)].into_iter().chain(lines).map(|line| line + "\n").collect();
     let read = Arc::new(Notify::new());
-    let input = BufReader::new(Read(Cursor::new(lines), Arc::clone(&read)));
+    let input = Read(Cursor::new(lines), Arc::clone(&read));
     let meanwhile = async {
         first.reached().await;
         read.notified().await;
