@@ -6,7 +6,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use bank::{AccountCommand, AccountId, OverdraftLimit, UserId};
+use bank::{Account, AccountCommand, AccountId, OverdraftLimit, UserId};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
@@ -74,7 +74,7 @@ async fn open(
 ) -> Result<Response, Problem> {
     let id = bank.named(id, &mut headers)?;
     let opened = bank.execute(&id, AccountCommand::Open { overdraft_limit, holder }, headers).await?;
-    answer::opened(&id, opened)
+    answer::begun::<Account>(&id, opened)
 }
 
 /// Shows an account as it is now, every answered command included.
@@ -97,7 +97,7 @@ async fn read(
     Named(id): Named<AccountId>,
     known: KnownVersion,
 ) -> Result<Response, Problem> {
-    answer::loaded(&id, &bank.load(&id).await?, known)
+    answer::loaded::<Account>(&id, &bank.load(&id).await?, known)
 }
 
 /// Closes an account for ever. Its balance must be zero.
@@ -117,7 +117,7 @@ async fn close(
     Named(id): Named<AccountId>,
     headers: CommandHeaders,
 ) -> Result<Response, Problem> {
-    Ok(answer::executed(&id, bank.execute(&id, AccountCommand::Close, headers).await?))
+    answer::executed::<Account>(&id, bank.execute(&id, AccountCommand::Close, headers).await?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The service `credit`: money comes into an account.
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use bank::{AccountCommand, AccountId, Amount, Reference};
+use bank::{Account, AccountCommand, AccountId, Amount, Reference};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, Problem};
 use utoipa::{OpenApi, ToSchema};
@@ -57,7 +57,7 @@ async fn credit(
     Json(CreditMoney { amount, reference }): Json<CreditMoney>,
 ) -> Result<Response, Problem> {
     let command = AccountCommand::Credit { amount, reference, transfer: None };
-    Ok(answer::executed(&id, bank.execute(&id, command, headers).await?))
+    answer::executed::<Account>(&id, bank.execute(&id, command, headers).await?)
 }
 
 #[cfg(test)]

@@ -6,20 +6,22 @@
 use axum::{
     Router,
     extract::State,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use bank::{
     Account, AccountId, AccountRejection, AccountStatus, Amount, Order, Reference, Transfer, TransferCommand,
     TransferId, TransferStatus,
 };
-use headwater::{Aggregate, Executed, Expected, Publication, StreamId, Token, Version};
-use http::{HeaderValue, StatusCode, header};
+use headwater::{Expected, Version};
 use serde::{Deserialize, Serialize};
-use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem, Written};
+use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::bank::{Bank, Named, Served};
+use crate::{
+    answer::{self, Shown, Standing},
+    bank::{Bank, Named, Served},
+};
 
 /// The service over a bank.
 pub fn app(bank: Bank) -> Router {
@@ -77,7 +79,7 @@ struct RedirectTransfer {
     "id": "7", "status": "requested", "from": "42", "to": "43", "amount": 1250, "reference": "rent, March",
     "version": 1, "publication": "published", "repeat": false,
 }))]
-struct TransferAnswer {
+pub struct TransferAnswer {
     /// The transfer.
     id: String,
     /// `requested`, `debited` and on its way, `completed`; `refused` by the source; `bounced` off the target, `refunded`;
@@ -96,41 +98,26 @@ struct TransferAnswer {
     /// Why it was refused, bounced or stranded.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// How many events it has.
-    version: u64,
-    /// Whether Kinesis has the command's events; `pending` ones will come. Not in the answer to a read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "published")]
-    publication: Option<Publication>,
-    /// The command stood already, from an earlier request with the same `Idempotency-Key`. Not in the answer to a read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repeat: Option<bool>,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
-impl TransferAnswer {
-    fn new(id: &TransferId, transfer: &Transfer, version: Version) -> Result<Self, Problem> {
-        let order = transfer.order().ok_or_else(Transfer::missing)?;
-        Ok(Self {
-            id: id.to_string(),
-            status: transfer.status(),
+impl Shown for Transfer {
+    const PATH: &'static str = "/transfers";
+    type Answer = TransferAnswer;
+
+    fn answer(&self, id: &str, standing: Standing) -> Result<TransferAnswer, Problem> {
+        let order = self.order().ok_or_else(Self::missing)?;
+        Ok(TransferAnswer {
+            id: id.to_owned(),
+            status: self.status(),
             from: order.from.to_string(),
             to: order.to.to_string(),
             amount: order.amount.get(),
             reference: order.reference.as_ref().map(ToString::to_string),
-            reason: transfer.reason().map(str::to_owned),
-            version: version.get(),
-            publication: None,
-            repeat: None,
+            reason: self.reason().map(str::to_owned),
+            standing,
         })
-    }
-
-    fn executed(id: &TransferId, done: Executed<Transfer>) -> Result<Response, Problem> {
-        let answer = Self {
-            publication: Some(done.publication),
-            repeat: Some(done.repeat),
-            ..Self::new(id, &done.state, done.token.version)?
-        };
-        Ok((Written(done.token), Json(answer)).into_response())
     }
 }
 
@@ -165,10 +152,7 @@ async fn order(
     };
     let order = Order { from, to, amount, reference, from_version, to_version };
     let done = bank.execute::<Transfer>(&id, TransferCommand::Request(order), headers).await?;
-    let location = HeaderValue::try_from(format!("/transfers/{id}"))
-        .map_err(|_| Problem::blank(StatusCode::INTERNAL_SERVER_ERROR))?;
-    let answer = TransferAnswer::executed(&id, done)?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
+    answer::begun(&id, done)
 }
 
 /// Shows how far a transfer has come, every answered command included.
@@ -189,15 +173,9 @@ async fn order(
 async fn read(
     State(bank): State<Bank>,
     Named(id): Named<TransferId>,
-    KnownVersion(known): KnownVersion,
+    known: KnownVersion,
 ) -> Result<Response, Problem> {
-    let loaded = bank.load::<Transfer>(&id).await?;
-    let stream = StreamId::new(Transfer::KIND, id.as_str())?;
-    let written = Written(Token { stream, version: loaded.version });
-    if known == Some(loaded.version) {
-        return Ok((StatusCode::NOT_MODIFIED, written, ()).into_response());
-    }
-    Ok((written, Json(TransferAnswer::new(&id, &loaded.state, loaded.version)?)).into_response())
+    answer::loaded::<Transfer>(&id, &bank.load(&id).await?, known)
 }
 
 /// Sends the money of a stranded transfer to another account. The operator's: put it behind authorization.
@@ -230,7 +208,7 @@ async fn redirect(
         Version::ZERO
     };
     let done = bank.execute::<Transfer>(&id, TransferCommand::Redirect { to, to_version }, headers).await?;
-    TransferAnswer::executed(&id, done)
+    answer::executed(&id, done)
 }
 
 /// The version of an account that is open; the problem names the field that named it.

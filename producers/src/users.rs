@@ -6,17 +6,18 @@
 use axum::{
     Router,
     extract::State,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use bank::{User, UserCommand, UserId, UserStatus, Username};
-use headwater::{Aggregate, Executed, Publication, StreamId, Token, Version};
-use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem, Written};
+use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::bank::{Bank, Named};
+use crate::{
+    answer::{self, Shown, Standing},
+    bank::{Bank, Named},
+};
 
 /// The service over a bank.
 pub fn app(bank: Bank) -> Router {
@@ -66,7 +67,7 @@ struct RenameUser {
 #[schema(example = json!({
     "id": "9", "username": "ann", "status": "registered", "version": 1, "publication": "published", "repeat": false,
 }))]
-struct UserAnswer {
+pub struct UserAnswer {
     /// The user.
     id: String,
     /// Their name; the last one, if they have left.
@@ -74,15 +75,8 @@ struct UserAnswer {
     /// `registered` or `closed`.
     #[schema(value_type = String, example = "registered")]
     status: UserStatus,
-    /// How many events they have.
-    version: u64,
-    /// Whether Kinesis has the command's events; `pending` ones will come. Not in the answer to a read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "published")]
-    publication: Option<Publication>,
-    /// The command stood already, from an earlier request with the same `Idempotency-Key`. Not in the answer to a read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repeat: Option<bool>,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// Whether a name can be had.
@@ -96,25 +90,17 @@ struct UsernameAnswer {
     status: &'static str,
 }
 
-impl UserAnswer {
-    fn new(id: &UserId, user: &User, version: Version) -> Self {
-        Self {
-            id: id.to_string(),
-            username: user.username().map(Username::to_string).unwrap_or_default(),
-            status: user.status(),
-            version: version.get(),
-            publication: None,
-            repeat: None,
-        }
-    }
+impl Shown for User {
+    const PATH: &'static str = "/users";
+    type Answer = UserAnswer;
 
-    fn executed(id: &UserId, done: Executed<User>) -> Response {
-        let answer = Self {
-            publication: Some(done.publication),
-            repeat: Some(done.repeat),
-            ..Self::new(id, &done.state, done.token.version)
-        };
-        (Written(done.token), Json(answer)).into_response()
+    fn answer(&self, id: &str, standing: Standing) -> Result<UserAnswer, Problem> {
+        Ok(UserAnswer {
+            id: id.to_owned(),
+            username: self.username().map(Username::to_string).unwrap_or_default(),
+            status: self.status(),
+            standing,
+        })
     }
 }
 
@@ -137,9 +123,7 @@ async fn register(
 ) -> Result<Response, Problem> {
     let id: UserId = bank.named(id, &mut headers)?;
     let done = bank.execute::<User>(&id, UserCommand::Register { username }, headers).await?;
-    let location = HeaderValue::try_from(format!("/users/{id}"))
-        .map_err(|_| Problem::blank(StatusCode::INTERNAL_SERVER_ERROR))?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], UserAnswer::executed(&id, done)).into_response())
+    answer::begun(&id, done)
 }
 
 /// Shows a user as they are now, every answered command included.
@@ -160,15 +144,9 @@ async fn register(
 async fn read(
     State(bank): State<Bank>,
     Named(id): Named<UserId>,
-    KnownVersion(known): KnownVersion,
+    known: KnownVersion,
 ) -> Result<Response, Problem> {
-    let loaded = bank.load::<User>(&id).await?;
-    let stream = StreamId::new(User::KIND, id.as_str())?;
-    let written = Written(Token { stream, version: loaded.version });
-    if known == Some(loaded.version) {
-        return Ok((StatusCode::NOT_MODIFIED, written, ()).into_response());
-    }
-    Ok((written, Json(UserAnswer::new(&id, &loaded.state, loaded.version))).into_response())
+    answer::loaded::<User>(&id, &bank.load(&id).await?, known)
 }
 
 /// Gives a user another name.
@@ -191,7 +169,7 @@ async fn rename(
     Json(RenameUser { username }): Json<RenameUser>,
 ) -> Result<Response, Problem> {
     let done = bank.execute::<User>(&id, UserCommand::Rename { username }, headers).await?;
-    Ok(UserAnswer::executed(&id, done))
+    answer::executed(&id, done)
 }
 
 /// Lets a user leave, for ever; their name is free again.
@@ -211,7 +189,7 @@ async fn close(
     Named(id): Named<UserId>,
     headers: CommandHeaders,
 ) -> Result<Response, Problem> {
-    Ok(UserAnswer::executed(&id, bank.execute::<User>(&id, UserCommand::Close, headers).await?))
+    answer::executed(&id, bank.execute::<User>(&id, UserCommand::Close, headers).await?)
 }
 
 /// Tells whether a name is free.

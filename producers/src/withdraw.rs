@@ -1,7 +1,7 @@
 //! The service `withdraw`: money goes out of an account, as far as the overdraft limit allows.
 
 use axum::{Router, extract::State, response::Response, routing::post};
-use bank::{AccountCommand, AccountId, Amount, Reference};
+use bank::{Account, AccountCommand, AccountId, Amount, Reference};
 use serde::Deserialize;
 use service::{CommandHeaders, CommandParameters, Json, Problem};
 use utoipa::{OpenApi, ToSchema};
@@ -57,7 +57,7 @@ async fn withdraw(
     Json(WithdrawMoney { amount, reference }): Json<WithdrawMoney>,
 ) -> Result<Response, Problem> {
     let command = AccountCommand::Withdraw { amount, reference, transfer: None };
-    Ok(answer::executed(&id, bank.execute(&id, command, headers).await?))
+    answer::executed::<Account>(&id, bank.execute(&id, command, headers).await?)
 }
 
 #[cfg(test)]
