@@ -8,6 +8,7 @@ use std::{env, process::ExitCode, sync::Arc};
 use axum::{
     Router,
     extract::{Path, State},
+    response::Response,
     routing::{get, post},
 };
 use bank::{Account, AccountEvent};
@@ -20,7 +21,7 @@ use headwater::{
     Aggregate, StreamId, Upcaster, aws,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
-use service::{BoxError, Config, Json, Problem, SessionToken};
+use service::{BoxError, Config, Json, KnownVersion, Problem, SessionToken};
 use utoipa::OpenApi;
 
 /// Balances, but for one account.
@@ -56,9 +57,10 @@ type Shared = State<Arc<Projector<Fragile>>>;
 async fn show(
     State(projector): Shared,
     Path(id): Path<String>,
+    known: KnownVersion,
     token: SessionToken,
-) -> Result<Json<Held>, Problem> {
-    account::find(&projector, Account::KIND, &id, token).await.map(|found| Json(found.state))
+) -> Result<Response, Problem> {
+    account::show(&projector, Account::KIND, id, known, token, |_, state, _| state).await
 }
 
 async fn unpark(State(projector): Shared, Path(id): Path<String>) -> Result<Json<UnparkOutcome>, Problem> {

@@ -3,28 +3,32 @@
 //! 1. The stream's id names the view; it is the one that feeds it.
 //! 2. A session token is met, or told apart: invalid, or parked (503, `/problems/parked`).
 //! 3. A view that nothing has fed is no account: 404.
+//! 4. Every answer says how new it is; who has that version is told 304.
 //!
 //! `POST …/unpark` is the operator's, for an account that is parked: put it behind authorization.
 
-use axum::http::StatusCode;
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use bank::{Account, AccountId};
 use headwater::{
     Aggregate, StreamId, Token, Version,
     consume::{Projection, Projector, QueryError, Unparked},
 };
 use serde::Serialize;
-use service::{Problem, SessionToken};
+use service::{Json, KnownVersion, Problem, SessionToken, Written};
 use utoipa::ToSchema;
 
-/// A view, and how new it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found<V> {
-    /// The projection's state.
-    pub state: V,
-    /// The account's stream, and the version that the state reflects.
-    pub token: Token,
-    /// The version that could not be applied, where the view stands still.
-    pub parked: Option<Version>,
+/// How new an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Freshness {
+    /// The version of the stream that this reflects.
+    #[schema(example = 17)]
+    version: u64,
+    /// The event that can't be applied, where the stream stands still and this may be old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<u64>,
 }
 
 /// What became of a parked account.
@@ -52,22 +56,31 @@ pub(crate) fn key(stream: &StreamId) -> Option<String> {
     (stream.kind() == Account::KIND).then(|| stream.id().to_owned())
 }
 
-/// Reads the view of one account, at least as new as the token.
-pub async fn find<P: Projection>(
+/// Answers from the view of one account, at least as new as the token, by what `answer` makes of it.
+pub async fn show<P: Projection, A: Serialize>(
     projector: &Projector<P>,
     kind: &str,
-    id: &str,
+    id: String,
+    KnownVersion(known): KnownVersion,
     SessionToken(token): SessionToken,
-) -> Result<Found<P::View>, Problem> {
-    let (id, stream) = name(kind, id)?;
-    let view = projector.query(id.as_str(), token.as_ref()).await.map_err(problem)?;
+    answer: impl FnOnce(String, P::View, Freshness) -> A,
+) -> Result<Response, Problem> {
+    let (named, stream) = name(kind, &id)?;
+    let view = projector.query(named.as_str(), token.as_ref()).await.map_err(problem)?;
     let version = view.applied(&stream);
     let parked = view.parked.get(&stream).map(|parked| parked.version);
     match (version, parked) {
         (Version::ZERO, None) => Err(Problem::blank(StatusCode::NOT_FOUND)
             .with_detail(format!("there is no {kind} {id}, or nothing of it has arrived here"))),
         (Version::ZERO, Some(parked)) => Err(standing(&stream, parked)),
-        _ => Ok(Found { state: view.state, token: Token { stream, version }, parked }),
+        (version, None) if known == Some(version) => {
+            Ok((Written(Token { stream, version }), StatusCode::NOT_MODIFIED).into_response())
+        }
+        (version, parked) => {
+            let freshness = Freshness { version: version.get(), parked: parked.map(Version::get) };
+            let answer = answer(id, view.state, freshness);
+            Ok((Written(Token { stream, version }), Json(answer)).into_response())
+        }
     }
 }
 

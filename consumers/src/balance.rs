@@ -8,8 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use bank::{Account, AccountEvent, AccountStatus, OverdraftLimit};
@@ -18,10 +17,10 @@ use headwater::{
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Json, KnownVersion, PathId, Problem, SessionToken, Written};
+use service::{Json, KnownVersion, PathId, Problem, SessionToken};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::account::{self, Found, UnparkOutcome};
+use crate::account::{self, Freshness, UnparkOutcome};
 
 /// Keeps a balance per account.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,12 +78,8 @@ pub struct BalanceAnswer {
     /// What could go out.
     #[schema(example = 6_250)]
     available: i64,
-    /// The version that this reflects.
-    #[schema(example = 17)]
-    version: u64,
-    /// The event that can't be applied, where the account stands still and this may be old.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parked: Option<u64>,
+    #[serde(flatten)]
+    freshness: Freshness,
 }
 
 type Shared = State<Arc<Projector<Balances>>>;
@@ -102,21 +97,12 @@ async fn show(
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
-    let Found { state, token, parked } = account::find(&projector, Account::KIND, &id, token).await?;
-    let version = token.version;
-    if known == KnownVersion(Some(version)) && parked.is_none() {
-        return Ok((Written(token), StatusCode::NOT_MODIFIED).into_response());
-    }
-    let balance = state.balance.get();
-    let answer = BalanceAnswer {
-        id,
-        status: state.status,
-        balance,
-        available: balance.saturating_add(state.overdraft_limit.get()),
-        version: version.get(),
-        parked: parked.map(headwater::Version::get),
-    };
-    Ok((Written(token), Json(answer)).into_response())
+    account::show(&projector, Account::KIND, id, known, token, |id, state, freshness| {
+        let balance = state.balance.get();
+        let available = balance.saturating_add(state.overdraft_limit.get());
+        BalanceAnswer { id, status: state.status, balance, available, freshness }
+    })
+    .await
 }
 
 /// Takes a parked account up again, after the projection was mended.

@@ -21,8 +21,7 @@ use std::{collections::VecDeque, env::VarError, sync::Arc};
 use axum::{
     Router,
     extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use bank::{Account, AccountEvent, Amount};
@@ -31,10 +30,10 @@ use headwater::{
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Config, ConfigError, Json, KnownVersion, PathId, Problem, SessionToken, Written};
+use service::{Config, ConfigError, Json, KnownVersion, PathId, Problem, SessionToken};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::account::{self, Found, UnparkOutcome};
+use crate::account::{self, Freshness, UnparkOutcome};
 
 /// The kind of the derived streams.
 pub const KIND: &str = "credit-limit";
@@ -140,12 +139,8 @@ pub struct CreditLimitAnswer {
     /// How often it has changed.
     #[schema(example = 3)]
     changes: u64,
-    /// The account's version that this reflects.
-    #[schema(example = 17)]
-    version: u64,
-    /// The event that can't be applied, where the account stands still and this may be old.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parked: Option<u64>,
+    #[serde(flatten)]
+    freshness: Freshness,
 }
 
 type Shared = State<Arc<Projector<CreditLimits>>>;
@@ -163,14 +158,11 @@ async fn show(
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
-    let Found { state, token, parked } = account::find(&projector, Account::KIND, &id, token).await?;
-    let version = token.version;
-    if known == KnownVersion(Some(version)) && parked.is_none() {
-        return Ok((Written(token), StatusCode::NOT_MODIFIED).into_response());
-    }
-    let CreditLimit { limit, changes, .. } = state;
-    let (changes, version, parked) = (changes.get(), version.get(), parked.map(Version::get));
-    Ok((Written(token), Json(CreditLimitAnswer { id, limit, changes, version, parked })).into_response())
+    account::show(&projector, Account::KIND, id, known, token, |id, state, freshness| {
+        let CreditLimit { limit, changes, .. } = state;
+        CreditLimitAnswer { id, limit, changes: changes.get(), freshness }
+    })
+    .await
 }
 
 /// Takes a parked account up again, after the projection was mended.

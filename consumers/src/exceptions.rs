@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Router,
     extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use bank::{AccountId, Portfolio, PortfolioEvent};
@@ -15,10 +14,10 @@ use headwater::{
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Json, KnownVersion, PathId, Problem, SessionToken, Written};
+use service::{Json, KnownVersion, PathId, Problem, SessionToken};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::account::{self, Found, UnparkOutcome};
+use crate::account::{self, Freshness, UnparkOutcome};
 
 /// Keeps a report per holder.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,12 +92,8 @@ pub struct ExceptionsAnswer {
     holder: String,
     /// The accounts that were too many.
     exceptions: Vec<ExceptionAnswer>,
-    /// The version of the holder's portfolio that this reflects.
-    #[schema(example = 7)]
-    version: u64,
-    /// The event that can't be applied, where the portfolio stands still and this may be old.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parked: Option<u64>,
+    #[serde(flatten)]
+    freshness: Freshness,
 }
 
 /// An account that was one too many.
@@ -132,20 +127,18 @@ async fn show(
     known: KnownVersion,
     token: SessionToken,
 ) -> Result<Response, Problem> {
-    let Found { state, token, parked } = account::find(&projector, Portfolio::KIND, &id, token).await?;
-    let version = token.version;
-    if known == KnownVersion(Some(version)) && parked.is_none() {
-        return Ok((Written(token), StatusCode::NOT_MODIFIED).into_response());
-    }
     let answer = |(account, Exception { held, status, reason }): (AccountId, Exception)| ExceptionAnswer {
         account: account.to_string(),
         held,
         status,
         reason,
     };
-    let exceptions = state.0.into_iter().map(answer).collect();
-    let (version, parked) = (version.get(), parked.map(headwater::Version::get));
-    Ok((Written(token), Json(ExceptionsAnswer { holder: id, exceptions, version, parked })).into_response())
+    account::show(&projector, Portfolio::KIND, id, known, token, |id, state, freshness| ExceptionsAnswer {
+        holder: id,
+        exceptions: state.0.into_iter().map(answer).collect(),
+        freshness,
+    })
+    .await
 }
 
 /// Takes a parked portfolio up again, after the projection was mended.
