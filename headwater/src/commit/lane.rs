@@ -262,7 +262,8 @@ impl Inner {
             Err(error) => return Swap::Refused(StoreError::corrupt(key::head(stream), &error)),
         };
         let key = key::head(stream);
-        let end = swap(&self.ports, &self.reader, &draft.base, (&key, &body), &draft.commits, deadline).await;
+        let (base, commits, presumed) = (&draft.base, &draft.commits, draft.is_presumed());
+        let end = swap(&self.ports, &self.reader, base, (&key, &body), commits, presumed, deadline).await;
         match &end {
             Swap::Done(etag, None) => {
                 self.cache.keep(Known { state: draft.state.clone(), ..Known::new(head, etag.clone(), None) });

@@ -8,7 +8,9 @@
 //! | time-out, 5xx | unknown | read the head; unchanged: the same PUT again |
 //! | refused | this attempt did nothing | [`Swap::Refused`], unless an earlier attempt is still unknown |
 //!
-//! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). Once the head
+//! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). An import gives its
+//! commits their time, so that one of an earlier run is the same to the last byte: where nothing was read before, a plain 412
+//! says that it is not ours. Once the head
 //! has moved on, an attempt that is still under way cannot succeed any more, because no `ETag` comes back.
 
 use std::{sync::Arc, time::Duration};
@@ -43,6 +45,7 @@ pub(super) async fn swap(
     base: &Known,
     (key, body): (&str, &Bytes),
     commits: &[Arc<Commit>],
+    presumed: bool,
     deadline: Instant,
 ) -> Swap {
     let only = || base.etag.clone().map_or(Precondition::Absent, Precondition::Matches);
@@ -58,6 +61,9 @@ pub(super) async fn swap(
                     unknown = Some(reason);
                 }
                 match timeout_at(deadline, settle(reader, base, commits)).await {
+                    Ok(Ok(Some(Swap::Done(_, Some(known))))) if presumed && unknown.is_none() => {
+                        return Swap::Lost(known);
+                    }
                     Ok(Ok(Some(end))) => return end,
                     Ok(Ok(None)) => {}
                     Ok(Err(error @ StoreError::Corrupt { .. })) => return refused(error, unknown),

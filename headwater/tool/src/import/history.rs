@@ -273,7 +273,9 @@ impl Committer<'_> {
                 }
             }
         } else if certain {
-            done.stood.get_or_insert(false);
+            if presumed {
+                done.stood = Some(false);
+            }
             done.history = Some(history);
         }
         Left::Lines(left, error)

@@ -294,6 +294,18 @@ async fn a_stream_that_was_wrongly_presumed_to_be_new_gets_nothing_twice() {
     assert_eq!(ids, expected);
 }
 
+/// Each of them is one commit, the same to the last byte as the one that is written now.
+#[tokio::test]
+async fn what_an_earlier_import_committed_is_a_repeat_in_a_stream_that_was_presumed_to_be_new() {
+    let world = World::new().await;
+    let stands = interleaved(6, 1);
+    world.import(&stands, PLAN).await.1.unwrap();
+    let lines = interleaved(6, 1).replace("note/", "new/") + &stands;
+    let (summary, ended) = world.import(&lines, Plan { concurrency: 1, ..PLAN }).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (6, 6));
+}
+
 #[tokio::test]
 async fn a_bad_line_stops_the_import_when_all_before_it_is_committed() {
     let world = World::new().await;
