@@ -8,10 +8,11 @@
 //! | time-out, 5xx | unknown | read the head; unchanged: the same PUT again |
 //! | refused | this attempt did nothing | [`Swap::Refused`], unless an earlier attempt is still unknown |
 //!
-//! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). An import gives its
-//! commits their time, so that one of an earlier run is the same to the last byte: where nothing was read before, a plain 412
-//! says that it is not ours. Once the head
+//! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). Once the head
 //! has moved on, an attempt that is still under way cannot succeed any more, because no `ETag` comes back.
+//!
+//! An import gives its commits their time, so that one of an earlier run is the same to the last byte: where nothing was read
+//! before, and no attempt is unknown, a 412 says that what stands is not ours.
 
 use std::{sync::Arc, time::Duration};
 
