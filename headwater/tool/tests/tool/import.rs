@@ -294,6 +294,20 @@ async fn a_stream_that_was_wrongly_presumed_to_be_new_gets_nothing_twice() {
     assert_eq!(ids, expected);
 }
 
+/// Lines of a stream come in several pieces; none of them makes the next stream look new.
+#[tokio::test]
+async fn an_import_that_is_run_again_writes_nothing_in_vain() {
+    let world = World::new().await;
+    let stream = |stream| (0..100).map(move |number| line(&format!("note/{stream}"), number) + "\n");
+    let lines: String = (0..20).flat_map(stream).collect();
+    world.import(&lines, PLAN).await.1.unwrap();
+    world.aws.reset_counts();
+    let (summary, ended) = world.import(&lines, Plan { concurrency: 1, ..PLAN }).await;
+    ended.unwrap();
+    assert_eq!((summary.commits, summary.repeats), (0, 2_000));
+    assert_eq!(world.aws.counts().of("s3:PutObject").requests, 0);
+}
+
 /// Each of them is one commit, the same to the last byte as the one that is written now.
 #[tokio::test]
 async fn what_an_earlier_import_committed_is_a_repeat_in_a_stream_that_was_presumed_to_be_new() {
