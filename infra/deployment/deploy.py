@@ -33,7 +33,7 @@ def deploy(given):
     say("foundation: the key and the bucket of packages")
     foundation = Stack(place, f"{given.stack}-foundation")
     foundation.apply((ROOT / "infra/foundation.yaml").read_text(), {"Stack": given.stack})
-    stands = foundation.outputs()
+    stands = foundation.outputs("PackagesName", "KeyArn")
     bucket = stands["PackagesName"]
 
     say(f"packages: {bucket}/{release}")
@@ -45,8 +45,9 @@ def deploy(given):
     say("stack: everything else")
     stack = Stack(place, given.stack)
     own = {"CodeBucket": bucket, "Release": release, "Architecture": architecture, "KeyArn": stands["KeyArn"]}
+    own["StoreVersions"] = versions(s3, place.bucket(given.stack, "store"))
     stack.apply(url(place, bucket, f"{release}/headwater.yaml"), {**dict(given.parameter), **own})
-    show(place, stack.outputs(), given.json)
+    show(place, stack.outputs("Url", "ApiId", *EXPORTS.values()), given.json)
 
 
 def upload(s3, bucket, key, content):
@@ -57,6 +58,16 @@ def upload(s3, bucket, key, content):
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
         s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def versions(s3, bucket):
+    """Whether the store's bucket had versions once: S3 can only suspend them then. One that does not exist yet never has any."""
+    try:
+        return "SUSPENDED" if s3.get_bucket_versioning(Bucket=bucket).get("Status") else "NEVER"
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NoSuchBucket", "404"):
+            raise
+        return "NEVER"
 
 
 def url(place, bucket, key):

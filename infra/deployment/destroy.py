@@ -21,8 +21,7 @@ def destroy(given):
     """Destroys as the command line says."""
     place = Place(given.endpoint)
     stack, foundation = Stack(place, given.stack), Stack(place, f"{given.stack}-foundation")
-    account = place.client("sts").get_caller_identity()["Account"]
-    buckets = {part: f"{given.stack}-{part}-{account}-{place.region}" for part in ("store", "archive", "failures", "packages")}
+    buckets = {part: place.bucket(given.stack, part) for part in ("store", "archive", "failures", "packages")}
     say(f"destroying {given.stack} at {place}")
     if given.everything:
         confirm(given, [buckets["store"], buckets["archive"]])

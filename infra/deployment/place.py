@@ -78,5 +78,9 @@ class Place:
         config = Config(retries={"mode": "standard", "total_max_attempts": 8}, **path_style)
         return self.session.client(service, endpoint_url=self.endpoint, config=config)
 
+    def bucket(self, stack, part):
+        """The name of a stack's bucket: of its `store`, `archive`, `failures` or `packages`."""
+        return f"{stack}-{part}-{self.client('sts').get_caller_identity()['Account']}-{self.region}"
+
     def __str__(self):
         return self.endpoint or f"AWS, {self.region}"

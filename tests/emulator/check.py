@@ -75,6 +75,11 @@ def stands(endpoint):
     missing = [kind for kind, names in found.items() if not names]
     if missing:
         sys.exit(f"error: the deployment has no {', '.join(missing)}")
+    client, _ = asking(endpoint)
+    for bucket in found["buckets"]:
+        versions = client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
+        if ("-store-" in bucket and versions) or ("-archive-" in bucket and versions != "Enabled"):
+            sys.exit(f"error: the versions of {bucket} are {versions}: an archive has them, a store never")
 
 
 def measures(endpoint):
