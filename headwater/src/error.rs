@@ -27,6 +27,15 @@ pub enum StoreError {
         /// The value.
         value: String,
     },
+    /// The commit id names a commit with other content: nothing was done now, and what that commit did was done before. Use
+    /// another id.
+    #[error("commit id {commit} of {stream} was used before, for other content")]
+    Reused {
+        /// The stream.
+        stream: StreamId,
+        /// The commit id.
+        commit: CommitId,
+    },
     /// The request breaks a rule or a limit: mend it.
     #[error("{field} {rule}")]
     Invalid {

@@ -198,6 +198,8 @@ impl Store {
 
     /// Commits `events` as they are. Nobody folds them: where an aggregate of that kind holds unique values, those that they
     /// gain are not claimed.
+    ///
+    /// A commit id that names a commit with other events is [`StoreError::Reused`]; the text of their data is compared.
     pub async fn append(
         &self,
         stream: &StreamId,

@@ -15,8 +15,6 @@ use http::{StatusCode, request::Parts};
 use service::{CommandHeaders, PathId, Problem};
 use uuid::Uuid;
 
-use crate::rejection;
-
 /// An aggregate that is served over HTTP.
 pub trait Served: Aggregate<Event: PartialEq> {
     /// What a command does if it is allowed: by it a repeat is told from another command under the same key.
@@ -74,7 +72,7 @@ impl Bank {
             ExecuteError::Store(error) => error.into(),
         })?;
         if executed.repeat && !did(&executed, &event) {
-            return Err(rejection::key_reused());
+            return Err(Problem::key_reused());
         }
         Ok(executed)
     }

@@ -133,10 +133,3 @@ impl Served for Transfer {
 fn unprocessable(kind: &'static str, title: &'static str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title)
 }
-
-/// The problem of a key that stands for another command already.
-pub(crate) fn key_reused() -> Problem {
-    unprocessable("idempotency-key-reused", "the Idempotency-Key was used before").with_detail(
-        "it stands for a command that did something else, and nothing was done now: use a fresh one",
-    )
-}

@@ -329,7 +329,10 @@ fn failed(world: &World, error: &StoreError) -> Told {
         StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
         StoreError::Unknown { .. } => Told::Unknown,
         StoreError::Taken { .. } => Told::Taken,
-        StoreError::Unavailable(_) | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => Told::Nothing,
+        StoreError::Unavailable(_)
+        | StoreError::Reused { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::Corrupt { .. } => Told::Nothing,
     }
 }
 

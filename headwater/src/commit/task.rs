@@ -13,7 +13,10 @@ use crate::{
     aggregate::Aggregate,
     error::StoreError,
     event::{EventError, StoredEvent},
-    format::commit::{Commit, check_meta, in_milliseconds},
+    format::{
+        commit::{Commit, check_meta, in_milliseconds},
+        key,
+    },
     id::{CommitId, StreamId, Token, Version},
     limits,
     load::{self, Folded},
@@ -366,7 +369,15 @@ impl Task for AppendTask {
     ) -> Result<Decision, StoreError> {
         let appended = |commit, repeat| Appended { commit, repeat, publication: Publication::Published };
         if let Some((first, _)) = self.call.find(draft, reader).await? {
-            self.end = draft.commit_at(reader, first).await?.map(|commit| appended(commit, true));
+            let Some(commit) = draft.commit_at(reader, first).await? else {
+                let reason = format!("version {first} is named, and cannot be found");
+                return Err(StoreError::Corrupt { key: key::head(&self.call.stream), reason });
+            };
+            if commit.events != self.events {
+                let (stream, commit) = (self.call.stream.clone(), self.call.commit_id.clone());
+                return Err(StoreError::Reused { stream, commit });
+            }
+            self.end = Some(appended(commit, true));
             return Ok(Decision::Repeat(first));
         }
         self.call.allows(draft)?;

@@ -211,9 +211,10 @@ impl From<StoreError> for ReactError {
                 Self::World(error)
             }
             // A value that is taken is an outcome; a process that does not handle it is stuck.
-            StoreError::Taken { .. } | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => {
-                Self::stuck(error)
-            }
+            StoreError::Taken { .. }
+            | StoreError::Reused { .. }
+            | StoreError::Invalid { .. }
+            | StoreError::Corrupt { .. } => Self::stuck(error),
         }
     }
 }

@@ -9,6 +9,7 @@ mod claims;
 mod conflicts;
 mod counted;
 mod counter;
+mod ids;
 mod long;
 mod member;
 mod order;

@@ -6,6 +6,7 @@
 //! | kind | status | next step |
 //! |---|---|---|
 //! | `invalid` | 400, 422 | mend the request: `field` names what |
+//! | `idempotency-key-reused` | 422 | use a fresh key: this one names a command that did something else |
 //! | `precondition-failed` | 412 | read again: `version` is the newest |
 //! | `conflict` | 409 | retry |
 //! | `unknown` | 503 | retry with the same `Idempotency-Key`, also given as `idempotency_key` where the store knows it |
@@ -123,6 +124,14 @@ impl Problem {
         Self::unknown(&format!("no answer within {seconds} s"))
     }
 
+    /// The `Idempotency-Key` names a command that did something else.
+    pub fn key_reused() -> Self {
+        let title = "the Idempotency-Key was used before";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title).with_detail(
+            "it stands for a command that did something else, and nothing was done now: use a fresh one",
+        )
+    }
+
     /// More requests are under way than the service takes.
     pub(crate) fn overloaded() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests are under way")
@@ -166,6 +175,7 @@ impl From<StoreError> for Problem {
                     .with("field", set)
                     .with("value", value)
             }
+            StoreError::Reused { .. } => Self::key_reused(),
             StoreError::Unknown { commit, .. } => {
                 tracing::warn!(error = words, "a commit's fate is unknown");
                 Self::unknown("the store did not answer").with("idempotency_key", commit.as_str())

@@ -125,9 +125,10 @@ impl Word {
             StoreError::Conflict { actual, .. } => Self::Conflict { actual: *actual },
             StoreError::Unknown { reason, .. } => Self::Unknown(reason.clone()),
             StoreError::Unavailable(reason) => Self::Unavailable(reason.clone()),
-            StoreError::Taken { .. } | StoreError::Invalid { .. } | StoreError::Corrupt { .. } => {
-                Self::Absurd(error.to_string())
-            }
+            StoreError::Taken { .. }
+            | StoreError::Reused { .. }
+            | StoreError::Invalid { .. }
+            | StoreError::Corrupt { .. } => Self::Absurd(error.to_string()),
         }
     }
 }
