@@ -18,7 +18,10 @@ use headwater::{
     consume::{Projector, QueryError},
     invariants::{Answer, Observation},
 };
-use tokio::time::sleep;
+use tokio::{
+    sync::Barrier,
+    time::{advance, sleep},
+};
 
 use crate::{
     history::{Operation, Told},
@@ -32,6 +35,11 @@ use crate::{
 /// Commands that a client may ask for again although they were answered: few enough that theirs are among the newest
 /// hundred commits (H8).
 const REMEMBERED: usize = 5;
+
+/// How long what is under way has before a night.
+const EVENING: Duration = Duration::from_mins(1);
+/// How long a night is.
+const NIGHT: Duration = Duration::from_mins(15);
 
 /// Streams that are seldom written.
 const SELDOM: usize = 20;
@@ -198,6 +206,32 @@ pub(crate) struct Habits {
     pub(crate) long: bool,
     /// Whether it calls again when it is not told what became of a command; else that is left to the relay.
     pub(crate) patient: bool,
+    /// When all clients sleep, if they do.
+    pub(crate) night: Option<Arc<Night>>,
+}
+
+/// A time in which nobody calls, longer than archivers remember what the watermark has passed.
+#[derive(Debug)]
+pub(crate) struct Night {
+    /// Before which of its calls each client sleeps.
+    before: usize,
+    clients: Barrier,
+}
+
+impl Night {
+    /// A night of so many clients.
+    pub(crate) fn new(before: usize, clients: usize) -> Arc<Self> {
+        Arc::new(Self { before, clients: Barrier::new(clients) })
+    }
+
+    async fn pass(&self) {
+        if self.clients.wait().await.is_leader() {
+            sleep(EVENING).await;
+            // Nobody would do anything in it: it costs nothing but its moment.
+            advance(NIGHT).await;
+        }
+        self.clients.wait().await;
+    }
 }
 
 /// A client's session, from its first call to its last.
@@ -206,6 +240,9 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
     let mut asked: VecDeque<Command> = VecDeque::new();
     for call in 0..habits.calls {
         sleep(world.time(habits.pause)).await;
+        if let Some(night) = habits.night.as_ref().filter(|night| night.before == call) {
+            night.pass().await;
+        }
         if habits.patient && !asked.is_empty() && world.draw(|dice| dice.u8(0..6)) == 0 {
             world.count("asked again");
             let again = world.draw(|dice| dice.usize(0..asked.len()));

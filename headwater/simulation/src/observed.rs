@@ -128,7 +128,7 @@ impl Log for ObservedLog {
                         data.len(),
                         digest(data)
                     ));
-                    let broken = self.world.watch().arrived(data);
+                    let broken = self.world.watch().arrived(data, Clock::now(&*self.world.clock));
                     self.world.find(broken);
                 }
             }

@@ -21,7 +21,7 @@ use tokio::{
 use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::{
-    client::{Desk, Habits, session},
+    client::{Desk, Habits, Night, session},
     end,
     mapping::{Function, Mapping, STREAM},
     process::Process,
@@ -62,13 +62,14 @@ async fn simulate(seed: u64) -> Report {
 /// The whole life of a world.
 async fn live(world: &Arc<World>, dice: &mut Rng) {
     let desk = Desk::open(world, dice.usize(2..=4));
-    let habits = Habits {
+    let mut habits = Habits {
         calls: dice.usize(5..30),
         pause: Duration::from_millis(dice.u64(1..2_000)),
         streams: dice.usize(1..=4),
         long: dice.u8(..4) == 0,
         named: dice.u8(..4) == 0,
         patient: dice.u8(..5) < 2,
+        night: None,
     };
     let closing = dice.bool();
     let mappings = Function::ALL.map(|function| Mapping::new(world, function, closing && dice.u8(..4) > 0));
@@ -82,7 +83,10 @@ async fn live(world: &Arc<World>, dice: &mut Rng) {
     tokio::spawn(relay::passes(Arc::clone(world), relay));
     let trouble = trouble(world, &desk);
     let mut sessions = JoinSet::new();
-    for name in 0..dice.usize(2..=8) {
+    let names = dice.usize(2..=8);
+    // Drawn last, so that runs without one are what they are without nights.
+    habits.night = (dice.u8(..4) == 0).then(|| Night::new(dice.usize(1..habits.calls), names));
+    for name in 0..names {
         sessions.spawn(session(Arc::clone(&desk), name, habits.clone()));
     }
     if timeout(TOO_LONG, sessions.join_all()).await.is_err() {

@@ -4,23 +4,26 @@
 //! record that arrives is compared with what S3 holds at that moment, and with what arrived before. A watermark must be true
 //! when it is written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use headwater::{
     Claim, Schemas, StreamId, Version,
     format::{
-        claim::StoredClaim, head::Head, key, page::Page, pointer::Pointer, record::Record, view::View,
-        watermark::Watermark,
+        claim::StoredClaim, commit::Commit, head::Head, key, page::Page, pointer::Pointer, record::Record,
+        view::View, watermark::Watermark,
     },
     invariants::{self, History, Invariant, Published, Violation},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
     ledger::{Entry, Ledger, NAMES},
     report::{Finding, Promise},
 };
+
+/// How long after a watermark archivers remember what it has passed, and how late a request may have its effect besides.
+const FORGOTTEN: SignedDuration = SignedDuration::from_secs(11 * 60 + 60);
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -39,7 +42,8 @@ pub(crate) struct Watch {
     claims: BTreeMap<String, StreamId>,
     /// How often each name was taken by somebody.
     taken: BTreeMap<String, u64>,
-    watermark: Option<Timestamp>,
+    /// Each watermark that was written, and when, oldest first.
+    watermarks: Vec<(Timestamp, Timestamp)>,
 }
 
 /// A stream.
@@ -51,6 +55,19 @@ struct Seen {
     stored: Vec<(Timestamp, Version)>,
 }
 
+impl Seen {
+    /// A commit that arrives again although the archive may have forgotten it.
+    fn once_more(&self, commits: &[Arc<Commit>], forgotten: Option<Timestamp>) -> Option<Finding> {
+        let again = commits.iter().find(|commit| {
+            let stored = self.stored.iter().find(|(_, version)| *version >= commit.last);
+            let before = stored.zip(forgotten).is_some_and(|((stored, _), forgotten)| *stored < forgotten);
+            before && self.published.iter().any(|published| published.first == commit.first)
+        })?;
+        let found = format!("{} is published again, after archivers may have forgotten it", again.first);
+        Some(Finding::new(Promise::Invariant(Invariant::H10), &self.history.head.stream, found))
+    }
+}
+
 impl Watch {
     /// Takes in an object that was written now.
     pub(crate) fn written(&mut self, at: &str, body: &[u8], now: Timestamp) -> Vec<Finding> {
@@ -59,7 +76,7 @@ impl Watch {
                 .map_err(|error| error.to_string())
                 .and_then(|head| self.head(&stream, head, now))
         } else if at == key::WATERMARK {
-            Watermark::decode(body).map_err(|error| error.to_string()).map(|mark| self.watermark(&mark))
+            Watermark::decode(body).map_err(|error| error.to_string()).map(|mark| self.watermark(&mark, now))
         } else if at.starts_with(key::PAGES) {
             Page::decode(body).map_err(|error| error.to_string()).map(|page| {
                 self.pages.insert(at.to_owned(), page);
@@ -167,9 +184,11 @@ impl Watch {
     }
 
     /// Takes in a watermark: all that S3 stored before it has arrived, and none was further.
-    fn watermark(&mut self, mark: &Watermark) -> Vec<Finding> {
+    fn watermark(&mut self, mark: &Watermark, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if let Some(before) = self.watermark.replace(mark.through).filter(|before| *before > mark.through) {
+        let before = self.watermarks.last().map(|(before, _)| *before);
+        self.watermarks.push((mark.through, now));
+        if let Some(before) = before.filter(|before| *before > mark.through) {
             let found = format!("the watermark went back from {before} to {}", mark.through);
             findings.push(Finding::new(Promise::Invariant(Invariant::H6), key::WATERMARK, found));
         }
@@ -182,22 +201,33 @@ impl Watch {
         findings
     }
 
-    /// Takes in a record that arrived.
-    pub(crate) fn arrived(&mut self, data: &[u8]) -> Vec<Finding> {
+    /// Takes in a record that arrived now.
+    pub(crate) fn arrived(&mut self, data: &[u8], now: Timestamp) -> Vec<Finding> {
         // What is no commit is nobody's promise.
         let Ok(record) = Record::decode(data) else { return Vec::new() };
         if record.kind != <Ledger as headwater::Aggregate>::KIND {
             return self.derived(record);
         }
         let stream = record.stream;
+        let forgotten = self.forgotten(now);
         let seen = self.streams.get_mut(&stream);
         let mut broken =
             invariants::facts_only(seen.as_ref().map(|seen| &seen.history), &stream, &record.commits);
+        let mut findings = Vec::new();
         if let Some(seen) = seen {
+            findings.extend(seen.once_more(&record.commits, forgotten));
             seen.published.extend(record.commits);
             broken.extend(invariants::order(&stream, &seen.published));
         }
-        broken.into_iter().map(Finding::from).collect()
+        findings.extend(broken.into_iter().map(Finding::from));
+        findings
+    }
+
+    /// What S3 stored before this is not published any more: the archive may have forgotten it.
+    fn forgotten(&self, now: Timestamp) -> Option<Timestamp> {
+        let passed = |written: Timestamp| now.duration_since(written) > FORGOTTEN;
+        let old = self.watermarks.iter().rev().find(|(_, written)| passed(*written));
+        old.map(|(through, _)| *through)
     }
 
     /// A commit that was derived: in order at its first arrival, and the same whenever it comes again.

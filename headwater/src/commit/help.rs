@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::{
     cache::{Cache, Known},
-    settled::Settled,
+    settled::{Coverage, Settled},
 };
 use crate::{
     error::StoreError,
     format::{commit::Commit, record::Record},
     id::StreamId,
-    limits, metric,
+    metric,
     port::Ports,
     publish::Publisher,
     read::Reader,
@@ -36,31 +37,26 @@ impl Help {
 
     /// Sees to it that the newest write of this head is in Kinesis: it is known to be, or the relay has verified it, or it
     /// is published now.
+    ///
+    /// # Errors
+    ///
+    /// It could not be published before `until`, or whether it may be published is not known.
     pub(super) async fn publish(&self, known: &Known, until: Instant) -> Result<(), StoreError> {
         if known.published {
             return Ok(());
         }
         let stream = &known.head.stream;
-        // From before the watermark is asked: archivers remember for as long what it did not cover then.
-        let last = Instant::now() + limits::PUBLISH_FOR;
-        let settled = match known.modified {
-            Some(modified) => self.settled.covers(&self.reader, modified).await,
-            None => false,
-        };
-        if !settled {
+        let late = |what: &str| StoreError::Unavailable(format!("the stream's newest commit {what} in time"));
+        let coverage = timeout_at(until, self.coverage(known)).await;
+        if let Coverage::Open(last) = coverage.map_err(|_| late("could not be looked for"))?? {
             let commits = known.head.newest_commits();
             let commit = commits.last().map(|commit| commit.id.as_str());
             tracing::debug!(%stream, commit, version = %known.head.version, "help");
             let record = record(stream, commits.to_vec())?;
-            let late = |_| {
-                StoreError::Unavailable(
-                    "the stream's newest commit could not be published in time".to_owned(),
-                )
-            };
             let span = trace::publication(stream, commits, "helper");
             let publish = self.publisher.publish(stream, record, last).instrument(span);
             let published = timeout_at(until, publish).await;
-            let published = published.map_err(late)?;
+            let published = published.map_err(|_| late("could not be published"))?;
             published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
             metric::count(metric::HELPS, 1);
         }
@@ -68,6 +64,23 @@ impl Help {
             self.cache.published(stream, etag);
         }
         Ok(())
+    }
+
+    /// What the watermark says of a head. One that this process wrote, and has not read since, is read for its time: it may be
+    /// as old as any other.
+    async fn coverage(&self, known: &Known) -> Result<Coverage, StoreError> {
+        let modified = match known.modified {
+            Some(modified) => modified,
+            None => self.stored(known).await?,
+        };
+        self.settled.coverage(&self.reader, modified).await
+    }
+
+    /// When S3 stored the head.
+    async fn stored(&self, known: &Known) -> Result<Timestamp, StoreError> {
+        let read = self.cache.refresh(&self.reader, &known.head.stream, None).await?;
+        let same = read.modified.filter(|_| read.etag == known.etag);
+        same.ok_or_else(|| StoreError::Unavailable("the head was replaced meanwhile: retry".to_owned()))
     }
 }
 

@@ -18,3 +18,4 @@ mod publishing;
 mod requests;
 mod schemas;
 mod traced;
+mod watermark;
