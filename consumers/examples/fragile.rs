@@ -18,7 +18,7 @@ use consumers::{
     serve,
 };
 use headwater::{
-    Aggregate, StreamId, Upcaster, aws,
+    Aggregate, StreamId, aws,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use service::{BoxError, Config, Json, KnownVersion, Problem, SessionToken};
@@ -32,8 +32,7 @@ struct Fragile {
 impl Projection for Fragile {
     const NAME: &'static str = "fragile";
     type View = Held;
-    type Event = AccountEvent;
-    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
+    type Reads = Account;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Balances.key(stream)

@@ -11,9 +11,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use bank::{Account, AccountId};
+use bank::AccountId;
 use headwater::{
-    Aggregate, StreamId, Token, Version,
+    StreamId, Token, Version,
     consume::{Projection, Projector, QueryError, Unparked},
 };
 use serde::Serialize;
@@ -49,11 +49,6 @@ pub enum UnparkOutcome {
         /// Why.
         error: String,
     },
-}
-
-/// The view that the account's own stream feeds, whatever the projection.
-pub(crate) fn key(stream: &StreamId) -> Option<String> {
-    (stream.kind() == Account::KIND).then(|| stream.id().to_owned())
 }
 
 /// Answers from the view of one account, at least as new as the token, by what `answer` makes of it.

@@ -13,7 +13,7 @@ use axum::{
 };
 use bank::{Account, AccountEvent, AccountStatus, OverdraftLimit};
 use headwater::{
-    Aggregate, StreamId, Upcaster,
+    Aggregate, StreamId,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -37,11 +37,10 @@ pub struct Held {
 impl Projection for Balances {
     const NAME: &'static str = "balance";
     type View = Held;
-    type Event = AccountEvent;
-    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
+    type Reads = Account;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
-        account::key(stream)
+        Some(stream.id().to_owned())
     }
 
     fn apply(&self, view: &mut Held, envelope: &Envelope<'_, AccountEvent>) -> Result<(), ApplyError> {

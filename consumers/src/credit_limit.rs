@@ -26,7 +26,7 @@ use axum::{
 };
 use bank::{Account, AccountEvent, Amount};
 use headwater::{
-    Aggregate, Schemas, StreamId, Upcaster, Version,
+    Aggregate, Schemas, StreamId, Version,
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -92,11 +92,10 @@ pub enum CreditLimitEvent {
 impl Projection for CreditLimits {
     const NAME: &'static str = "credit-limit";
     type View = CreditLimit;
-    type Event = AccountEvent;
-    const UPCASTERS: &'static [Upcaster] = AccountEvent::UPCASTERS;
+    type Reads = Account;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
-        account::key(stream)
+        Some(stream.id().to_owned())
     }
 
     fn apply(&self, view: &mut CreditLimit, envelope: &Envelope<'_, AccountEvent>) -> Result<(), ApplyError> {

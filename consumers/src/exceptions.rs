@@ -10,7 +10,7 @@ use axum::{
 };
 use bank::{AccountId, Portfolio, PortfolioEvent};
 use headwater::{
-    Aggregate, StreamId, Upcaster,
+    Aggregate, StreamId,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
@@ -53,11 +53,10 @@ pub enum ExceptionStatus {
 impl Projection for Exceptions {
     const NAME: &'static str = "exceptions";
     type View = Report;
-    type Event = PortfolioEvent;
-    const UPCASTERS: &'static [Upcaster] = Portfolio::UPCASTERS;
+    type Reads = Portfolio;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
-        (stream.kind() == Portfolio::KIND).then(|| stream.id().to_owned())
+        Some(stream.id().to_owned())
     }
 
     fn apply(&self, view: &mut Report, envelope: &Envelope<'_, PortfolioEvent>) -> Result<(), ApplyError> {

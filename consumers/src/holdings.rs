@@ -9,8 +9,8 @@
 
 use bank::{Account, AccountCommand, AccountId, AccountRejection, Portfolio, PortfolioCommand, UserId};
 use headwater::{
-    Aggregate, ExecuteError, Options, Store, StreamId, Upcaster, Version,
-    consume::{Cause, Process, ReactError},
+    ExecuteError, Options, Store, Version,
+    consume::{Cause, Kind, Process, ReactError, Reads},
 };
 use serde::Deserialize;
 
@@ -18,16 +18,30 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holdings;
 
-/// What it reads, of accounts and of portfolios.
-#[derive(Debug, Clone, Deserialize)]
+/// What it reads.
+#[derive(Debug, Clone)]
 pub enum HoldingsEvent {
-    /// An account was opened.
+    /// Of an account.
+    Account(AccountChange),
+    /// Of a portfolio.
+    Portfolio(PortfolioChange),
+}
+
+/// Who holds an account, and until when.
+#[derive(Debug, Clone, Deserialize)]
+pub enum AccountChange {
+    /// It was opened.
     Opened {
         /// Whom it belongs to, if that was said.
         holder: Option<UserId>,
     },
-    /// An account was closed.
+    /// It was closed.
     Closed,
+}
+
+/// What a portfolio says is wrong.
+#[derive(Debug, Clone, Deserialize)]
+pub enum PortfolioChange {
     /// An account is too many.
     Exceeded {
         /// Which one.
@@ -35,29 +49,33 @@ pub enum HoldingsEvent {
     },
 }
 
+impl Reads for HoldingsEvent {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[
+        Kind::of::<Account>(|event| event.read(Self::Account)),
+        Kind::of::<Portfolio>(|event| event.read(Self::Portfolio)),
+    ];
+}
+
 impl Process for Holdings {
     const NAME: &'static str = "holdings";
-    type Event = HoldingsEvent;
-    const UPCASTERS: &'static [Upcaster] = Account::UPCASTERS;
-
-    fn reads(&self, stream: &StreamId) -> bool {
-        [Account::KIND, Portfolio::KIND].contains(&stream.kind())
-    }
+    type Reads = HoldingsEvent;
 
     async fn react(&self, store: &Store, cause: &Cause<'_, HoldingsEvent>) -> Result<(), ReactError> {
         let id = cause.stream.id();
-        match (cause.stream.kind(), &cause.event) {
-            (Account::KIND, HoldingsEvent::Opened { holder: Some(holder) }) => {
+        match &cause.event {
+            HoldingsEvent::Account(AccountChange::Opened { holder: None }) => Ok(()),
+            HoldingsEvent::Account(AccountChange::Opened { holder: Some(holder) }) => {
                 let account = id.parse().map_err(ReactError::stuck)?;
                 tell(store, holder.as_str(), PortfolioCommand::Add(account), cause.options("add")).await
             }
-            (Account::KIND, HoldingsEvent::Closed) => {
+            HoldingsEvent::Account(AccountChange::Closed) => {
                 let closed = store.load::<Account>(id).await?.state;
                 let Some(holder) = closed.holder() else { return Ok(()) };
                 let account = id.parse().map_err(ReactError::stuck)?;
                 tell(store, holder.as_str(), PortfolioCommand::Remove(account), cause.options("remove")).await
             }
-            (Portfolio::KIND, HoldingsEvent::Exceeded { account }) => {
+            HoldingsEvent::Portfolio(PortfolioChange::Exceeded { account }) => {
                 if !store.load::<Portfolio>(id).await?.state.is_exception(account) {
                     return Ok(());
                 }
@@ -71,7 +89,6 @@ impl Process for Holdings {
                 let resolve = PortfolioCommand::Resolve { account: account.clone(), reason };
                 tell(store, id, resolve, cause.options("resolve")).await
             }
-            _ => Ok(()),
         }
     }
 }

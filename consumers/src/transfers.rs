@@ -17,7 +17,7 @@ use bank::{
     TransferEvent, TransferId,
 };
 use headwater::{
-    Aggregate, Options, Schemas, Store, StreamId, Upcaster, Version,
+    Options, Schemas, Store, Version,
     consume::{Cause, Due, Process, ReactError},
 };
 use service::{Config, ConfigError};
@@ -63,12 +63,7 @@ pub struct Transfers {
 
 impl Process for Transfers {
     const NAME: &'static str = "transfers";
-    type Event = TransferEvent;
-    const UPCASTERS: &'static [Upcaster] = Transfer::UPCASTERS;
-
-    fn reads(&self, stream: &StreamId) -> bool {
-        stream.kind() == Transfer::KIND
-    }
+    type Reads = Transfer;
 
     async fn react(&self, store: &Store, cause: &Cause<'_, TransferEvent>) -> Result<(), ReactError> {
         let transfer: TransferId = cause.stream.id().parse().map_err(ReactError::stuck)?;

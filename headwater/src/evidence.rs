@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     aggregate::Aggregate,
     claim::Claim,
-    consume::{ApplyError, Envelope, Projection, generations},
+    consume::{ApplyError, Envelope, Projection, generations, read, view_key},
     error::StoreError,
     format::{claim::StoredClaim, commit::Commit, key, record::Record, view::View},
     id::{StreamId, Version},
@@ -19,7 +19,6 @@ use crate::{
     load,
     port::{Arrival, Got, Log, Ports, Shard, Start},
     read::{HeadRead, Reader},
-    schema::Schemas,
 };
 
 /// Streams, views or shards that are read at a time.
@@ -99,7 +98,7 @@ impl Evidence {
         let fed = self
             .histories
             .values()
-            .filter_map(|history| Some((projection.key(&history.head.stream)?, history)));
+            .filter_map(|history| Some((view_key(projection, &history.head.stream)?, history)));
         let views = stream::iter(fed)
             .map(|(view, history)| {
                 view_state(&reader, projection, &after, key::view_in(P::NAME, serving, &view), history)
@@ -266,7 +265,8 @@ pub fn folded<P: Projection>(
     let mut expected = P::View::default();
     for commit in history.commits.iter().filter(|commit| commit.last <= applied) {
         for (version, stored) in commit.versioned() {
-            let event = Schemas::read_by::<P>().decode(stored).map_err(|error| error.to_string())?;
+            let event = read::<P::Reads>(stream, stored).map_err(|error| error.to_string())?;
+            let Some(event) = event else { continue };
             let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
             let envelope = Envelope { stream, version, commit, at, meta, event };
             projection.apply(&mut expected, &envelope).map_err(|error| error.to_string())?;

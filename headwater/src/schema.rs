@@ -41,7 +41,6 @@ use serde_json::{
 
 use crate::{
     aggregate::Aggregate,
-    consume::Projection,
     event::{EventError, EventText, StoredEvent},
 };
 
@@ -74,7 +73,7 @@ impl Schemas {
     /// # Panics
     ///
     /// Where those of one type are not in order from schema 1 on, without a hole or a double. In a `const` that is an error of
-    /// the compiler, and [`Self::of`] and [`Self::read_by`] make it one.
+    /// the compiler, and [`Self::of`] makes it one.
     pub const fn new(upcasters: &'static [Upcaster]) -> Self {
         let mut place = 0;
         while place < upcasters.len() {
@@ -91,11 +90,6 @@ impl Schemas {
     /// The schemas of an aggregate's events.
     pub const fn of<A: Aggregate>() -> Self {
         const { Self::new(A::UPCASTERS) }
-    }
-
-    /// The schemas that a projection reads.
-    pub const fn read_by<P: Projection>() -> Self {
-        const { Self::new(P::UPCASTERS) }
     }
 
     /// The newest schema of an event type, which is the one that is written; 1 for a type without upcasters.
@@ -158,7 +152,7 @@ const fn newest(upcasters: &[Upcaster], event: &[u8]) -> u32 {
 }
 
 /// `==`, which a `const fn` does not have for text.
-const fn same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) const fn same(one: &[u8], other: &[u8]) -> bool {
     let mut place = 0;
     while place < one.len() && place < other.len() && one[place] == other[place] {
         place += 1;

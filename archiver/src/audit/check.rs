@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use headwater::{
     StoreError, StreamId, Version,
-    consume::{ApplyError, Projection, generations},
+    consume::{ApplyError, Projection, generations, view_key},
     evidence,
     format::{FormatError, key, view::View},
     invariants::{History, Invariant},
@@ -151,7 +151,7 @@ where
         history: &History,
         old: bool,
     ) -> Result<Vec<Finding>, StoreError> {
-        let Some(key) = self.projection.key(&history.head.stream) else { return Ok(Vec::new()) };
+        let Some(key) = view_key(&self.projection, &history.head.stream) else { return Ok(Vec::new()) };
         let mut generation = match self.serving.load(Ordering::Relaxed) {
             UNASKED => self.ask(reader).await?,
             serving => serving,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use headwater::{
     Options, Store, StoredEvent,
-    consume::{Envelope, Projection, Projector},
+    consume::{Envelope, Kind, Projection, Projector, Reads},
     format::{commit::Commit, head::Head, record::Record, view::View, watermark::Watermark},
     memory::{Fault, FaultyObjects, MemoryObjects, Operation, World},
     port::{Arrival, Clock, Entry, Log},
@@ -29,13 +29,18 @@ enum Event {
     Noted,
 }
 
+impl Reads for Event {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[Kind::new("account", &[])];
+}
+
 /// Counts a stream's events.
 struct Counts;
 
 impl Projection for Counts {
     const NAME: &'static str = "counts";
     type View = u64;
-    type Event = Event;
+    type Reads = Event;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())

@@ -5,12 +5,15 @@
 //! version after that is in [`next`](crate::next).
 
 use headwater::{
-    Aggregate, Claim, Schemas, StreamId, Upcaster, Version,
+    Aggregate, Claim, Schemas, StreamId, Version,
     consume::{ApplyError, Derived, Envelope, Forward, Projection},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{next::NextEntry, trace::digest};
+use crate::{
+    next::{NextEntry, NextLedger},
+    trace::digest,
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,8 +178,7 @@ pub struct Copies {
 impl Projection for Copies {
     const NAME: &'static str = "copies";
     type View = Ledger;
-    type Event = NextEntry;
-    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
+    type Reads = NextLedger;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())
@@ -201,8 +203,7 @@ pub const BOARD: &str = "all";
 impl Projection for Board {
     const NAME: &'static str = "board";
     type View = std::collections::BTreeMap<String, Ledger>;
-    type Event = NextEntry;
-    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
+    type Reads = NextLedger;
 
     fn key(&self, _: &StreamId) -> Option<String> {
         Some(BOARD.to_owned())
@@ -242,8 +243,7 @@ pub enum Told {
 impl Projection for Milestones {
     const NAME: &'static str = "milestones";
     type View = Progress;
-    type Event = NextEntry;
-    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
+    type Reads = NextLedger;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use headwater::{
-    Aggregate, Options, Schemas, Store, StreamId, Upcaster, Version,
+    Options, Schemas, Store, StreamId, Version,
     consume::{Cause, Process, ReactError},
     invariants::History,
 };
@@ -26,11 +26,10 @@ pub(crate) struct Moves;
 
 impl Process for Moves {
     const NAME: &'static str = "moves";
-    type Event = NextEntry;
-    const UPCASTERS: &'static [Upcaster] = NextEntry::UPCASTERS;
+    type Reads = NextLedger;
 
     fn reads(&self, stream: &StreamId) -> bool {
-        stream.kind() == NextLedger::KIND && !is_echo(stream)
+        !is_echo(stream)
     }
 
     async fn react(&self, store: &Store, cause: &Cause<'_, NextEntry>) -> Result<(), ReactError> {

@@ -16,16 +16,15 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::{
-    decode::Types,
     forward::{self, Derive},
     projection::{Envelope, Projection},
+    reads::read,
     rule::{Step, StreamCommit},
 };
 use crate::{
     error::StoreError,
     format::view::{Parked, View},
     id::{StreamId, Version},
-    schema::Schemas,
 };
 
 /// Longest error text that a view keeps, in bytes.
@@ -35,7 +34,6 @@ const ERROR_BYTES: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Rules<P: Projection> {
     pub(super) projection: P,
-    pub(super) types: Types,
     /// How events are derived, where the projection forwards some.
     pub(super) derive: Option<Derive<P>>,
 }
@@ -149,11 +147,8 @@ fn apply<P: Projection>(
     let applied = catch_unwind(AssertUnwindSafe(|| {
         for (version, stored) in commit.versioned() {
             at = version;
-            if !rules.types.contains(&stored.name) {
-                continue;
-            }
-            let event =
-                Schemas::read_by::<P>().decode::<P::Event>(stored).map_err(|error| error.to_string())?;
+            let event = read::<P::Reads>(stream, stored).map_err(|error| error.to_string())?;
+            let Some(event) = event else { continue };
             let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
             let envelope = Envelope { stream, version, commit, at, meta, event };
             rules.projection.apply(state, &envelope).map_err(|error| error.to_string())?;

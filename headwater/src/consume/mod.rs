@@ -4,7 +4,8 @@
 //! itself stands in S3 and whatever is missing can be read from its head:
 //!
 //! 1. `batch` takes what Lambda hands over and answers with what must come again;
-//! 2. `decode` turns arrivals into commits, grouped by the view that they feed;
+//! 2. `decode` turns arrivals into commits, grouped by the view that they feed; `reads` says of which kinds, and what their
+//!    events mean;
 //! 3. `project` reads each view once;
 //! 4. `work` says what is to be done to it, and [`rule`] plans: apply, skip, or heal; `heal` reads what is missing from the stream's head;
 //! 5. `fold` applies it all in memory; an event that cannot be applied parks its stream (`park`) in that view;
@@ -30,6 +31,7 @@ mod project;
 mod projection;
 mod query;
 mod react;
+mod reads;
 mod rebuild;
 pub mod rule;
 mod tell;
@@ -39,8 +41,9 @@ mod timer;
 mod trace;
 mod work;
 
-pub(crate) use self::decode::Types;
+pub(crate) use self::reads::{Types, read};
 pub use self::{
+    decode::view_key,
     forward::{Derived, Forward},
     generation::generations,
     park::{ParkedStream, Unparked, parked},
@@ -49,6 +52,7 @@ pub use self::{
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
     react::Reactor,
+    reads::{Kind, RawEvent, Reads},
     rebuild::{Begin, Rebuild, RebuildError},
     timer::Ticked,
 };

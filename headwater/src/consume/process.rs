@@ -6,14 +6,12 @@
 use std::{error::Error, fmt::Display, time::Duration};
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
-use super::timer::Timers;
+use super::{reads::Reads, timer::Timers};
 use crate::{
     error::StoreError,
     format::{commit::Meta, timer::Timer},
     id::{CommitId, StreamId, Version},
-    schema::Upcaster,
     store::{ExecuteError, Options, Store},
     trace::TRACEPARENT,
 };
@@ -29,11 +27,11 @@ use crate::{
 ///   than 100 commits may have come to the command's stream since, [`Options::repeats_after`] says how far to look back.
 /// - Before it does what cannot be taken back, it loads the newest state of what it decides on.
 /// - What a domain rejects is an outcome to handle. [`ReactError`] is for what is none: see there.
-/// - [`Self::Event`] is a serde enum, see [`event`](crate::event), that names the types which the process reads. Events of
-///   other types only count as versions. Data of a type that it names must fit, else the stream is parked.
+/// - [`Self::Reads`] names the kinds and types that the process reads. Events of other types only count as versions. Data of
+///   a type that it names must fit, else the stream is parked, and so is one with an event of a newer schema.
 ///
 /// ```
-/// use headwater::{Aggregate, Store, StreamId, consume::{Cause, Process, ReactError}};
+/// use headwater::{Aggregate, Store, consume::{Cause, Kind, Process, ReactError, Reads}};
 /// use serde::{Deserialize, Serialize};
 ///
 /// # #[derive(Clone, Default, Serialize, Deserialize)]
@@ -56,13 +54,14 @@ use crate::{
 ///     Opened,
 /// }
 ///
+/// impl Reads for DoorEvent {
+///     type Event = Self;
+///     const KINDS: &'static [Kind<Self>] = &[Kind::new("door", &[])];
+/// }
+///
 /// impl Process for Lights {
 ///     const NAME: &'static str = "lights";
-///     type Event = DoorEvent;
-///
-///     fn reads(&self, stream: &StreamId) -> bool {
-///         stream.kind() == "door"
-///     }
+///     type Reads = DoorEvent;
 ///
 ///     async fn react(&self, store: &Store, cause: &Cause<'_, DoorEvent>) -> Result<(), ReactError> {
 ///         let DoorEvent::Opened = cause.event;
@@ -75,21 +74,20 @@ pub trait Process: Send + Sync + 'static {
     /// The name that its progress and its timers stand under, 1 to 100 bytes.
     const NAME: &'static str;
 
-    /// The events that it reads: a serde enum with a variant for each type.
-    type Event: DeserializeOwned + Send + Sync;
+    /// What it reads: an aggregate, or an enum of its own for a few types or several kinds.
+    type Reads: Reads;
 
-    /// How the data of older events become those of today, see [`schema`](crate::schema). An event of a newer schema parks its
-    /// stream.
-    const UPCASTERS: &'static [Upcaster] = &[];
-
-    /// Whether it reads a stream. Pure, by the stream alone: it must see every version of a stream that it reads.
-    fn reads(&self, stream: &StreamId) -> bool;
+    /// Whether it reads a stream of one of its kinds: each, where it does not say otherwise. Pure, by the stream alone: it
+    /// must see every version of a stream that it reads.
+    fn reads(&self, _stream: &StreamId) -> bool {
+        true
+    }
 
     /// Reacts to one event.
     fn react(
         &self,
         store: &Store,
-        cause: &Cause<'_, Self::Event>,
+        cause: &Cause<'_, <Self::Reads as Reads>::Event>,
     ) -> impl Future<Output = Result<(), ReactError>> + Send;
 
     /// Reacts to a timer that is due, which it set by [`Cause::schedule`]. Like an event it may come more than once.

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument, error, warn};
 
 use super::{
-    decode::{Feed, Types, decode},
+    decode::{Feed, decode},
     fold::{Base, Folded, Rules, fold},
     forward::{self, Forward},
     generation::{Generations, Known},
@@ -84,7 +84,7 @@ impl<P: Projection> Projector<P> {
     /// Keeps the views of `projection` in the store's bucket.
     pub fn new(projection: P, ports: &Ports) -> Self {
         Self {
-            rules: Rules { projection, types: Types::of::<P::Event>(), derive: None },
+            rules: Rules { projection, derive: None },
             reader: Reader::new(ports),
             clock: Arc::clone(&ports.clock),
             generations: Generations::new(P::NAME, ports),

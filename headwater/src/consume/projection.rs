@@ -5,10 +5,10 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::reads::Reads;
 use crate::{
     format::commit::Meta,
     id::{CommitId, StreamId, Version},
-    schema::Upcaster,
 };
 
 /// A fold of streams into views.
@@ -21,11 +21,11 @@ use crate::{
 /// - `apply` is pure: the same view and event give the same view or the same refusal. It is called in version order per
 ///   stream; between the streams of one view any order may come.
 /// - `apply` may leave the view half changed when it refuses or panics: the library folds the view again without it.
-/// - [`Self::Event`] is a serde enum, see [`event`](crate::event), that names the types which the projection reads. Events of
-///   other types only count as versions. Data of a type that it names must fit, else the stream is parked.
+/// - [`Self::Reads`] names the kinds and types that the projection reads. Events of other types only count as versions. Data
+///   of a type that it names must fit, else the stream is parked, and so is one with an event of a newer schema.
 ///
 /// ```
-/// use headwater::{StreamId, consume::{ApplyError, Envelope, Projection}};
+/// use headwater::{StreamId, consume::{ApplyError, Envelope, Kind, Projection, Reads}};
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// How often each door was opened.
@@ -41,13 +41,18 @@ use crate::{
 ///     Opened,
 /// }
 ///
+/// impl Reads for DoorEvent {
+///     type Event = Self;
+///     const KINDS: &'static [Kind<Self>] = &[Kind::new("door", &[])];
+/// }
+///
 /// impl Projection for Doors {
 ///     const NAME: &'static str = "doors";
 ///     type View = Door;
-///     type Event = DoorEvent;
+///     type Reads = DoorEvent;
 ///
 ///     fn key(&self, stream: &StreamId) -> Option<String> {
-///         (stream.kind() == "door").then(|| stream.id().to_owned())
+///         Some(stream.id().to_owned())
 ///     }
 ///
 ///     fn apply(&self, door: &mut Door, envelope: &Envelope<'_, DoorEvent>) -> Result<(), ApplyError> {
@@ -64,18 +69,18 @@ pub trait Projection: Send + Sync + 'static {
     /// The state of one view. Its state before the first event is its [`Default`].
     type View: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
 
-    /// The events that it reads: a serde enum with a variant for each type.
-    type Event: DeserializeOwned;
+    /// What it reads: an aggregate, or an enum of its own for a few types or several kinds.
+    type Reads: Reads;
 
-    /// How the data of older events become those of today, see [`schema`](crate::schema). An event of a newer schema parks its
-    /// stream.
-    const UPCASTERS: &'static [Upcaster] = &[];
-
-    /// The view that a stream feeds; `None` where the projection does not read the stream.
+    /// The view that a stream of one of its kinds feeds; `None` where the projection does not read the stream.
     fn key(&self, stream: &StreamId) -> Option<String>;
 
     /// Takes one event in, or refuses it, which parks the stream.
-    fn apply(&self, view: &mut Self::View, envelope: &Envelope<'_, Self::Event>) -> Result<(), ApplyError>;
+    fn apply(
+        &self,
+        view: &mut Self::View,
+        envelope: &Envelope<'_, <Self::Reads as Reads>::Event>,
+    ) -> Result<(), ApplyError>;
 }
 
 /// An event, and where it stands.

@@ -26,13 +26,14 @@ use tokio::time::sleep;
 use tracing::{Instrument, error, warn};
 
 use super::{
-    decode::{Feed, decode},
+    decode::{Feed, decode, view_key},
     fold::{park, text},
     heal::Heads,
     park::Unparked,
     process::{Cause, Due, Process, ReactError},
     project::{Projector, Put, ROUNDS, VIEWS_AT_A_TIME, lowest},
     projection::{ApplyError, Envelope, Projection},
+    reads::{Reads, read},
     rule::{Step, StreamCommit},
     tell::Told,
     timer::{Ticked, Timers},
@@ -46,7 +47,6 @@ use crate::{
     id::{StreamId, Version},
     metric,
     port::{Arrival, Ports, Sequence, backoff},
-    schema::{Schemas, Upcaster},
     store::Store,
 };
 
@@ -70,14 +70,17 @@ struct Nothing {}
 impl<P: Process> Projection for Reading<P> {
     const NAME: &'static str = P::NAME;
     type View = Nothing;
-    type Event = P::Event;
-    const UPCASTERS: &'static [Upcaster] = P::UPCASTERS;
+    type Reads = P::Reads;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         self.0.reads(stream).then(|| stream.as_str().to_owned())
     }
 
-    fn apply(&self, _view: &mut Nothing, _envelope: &Envelope<'_, P::Event>) -> Result<(), ApplyError> {
+    fn apply(
+        &self,
+        _view: &mut Nothing,
+        _envelope: &Envelope<'_, <P::Reads as Reads>::Event>,
+    ) -> Result<(), ApplyError> {
         Ok(())
     }
 }
@@ -139,7 +142,7 @@ impl<P: Process> Reactor<P> {
 
     /// Takes the mark off a stream, if there is one, and reacts to all that its head has and that was not reacted to yet.
     pub async fn unpark(&self, stream: &StreamId) -> Result<Unparked, StoreError> {
-        if !self.process().reads(stream) {
+        if view_key(self.views.projection(), stream).is_none() {
             return Ok(Unparked::NotParked);
         }
         let view = self.advance(stream.as_str(), &mut Work::Unpark { stream, marked: true }).await?;
@@ -232,13 +235,9 @@ impl<P: Process> Reactor<P> {
     async fn commit(&self, entry: &StreamCommit, reactions: &mut usize) -> Result<(), (Version, ReactError)> {
         let StreamCommit { stream, commit } = entry;
         for (version, stored) in commit.versioned() {
-            if !self.views.rules.types.contains(&stored.name) {
-                continue;
-            }
+            let event = read::<P::Reads>(stream, stored);
+            let Some(event) = event.map_err(|error| (version, ReactError::stuck(error)))? else { continue };
             *reactions += 1;
-            let event = Schemas::read_by::<Reading<P>>()
-                .decode(stored)
-                .map_err(|error| (version, ReactError::stuck(error)))?;
             let span = trace::reaction(P::NAME, stream, version, commit);
             let (commit, at, meta, timers) = (&commit.id, commit.at, &commit.meta, &self.timers);
             let cause = Cause { stream, version, commit, at, meta, event, timers };

@@ -38,7 +38,7 @@ enum Ten {
 impl Projection for Tens {
     const NAME: &'static str = "tens";
     type View = Reached;
-    type Event = Event;
+    type Reads = Event;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Some(stream.id().to_owned())

@@ -7,6 +7,7 @@ mod forwarding;
 mod parking;
 mod querying;
 mod reacting;
+mod reading;
 mod rebuilding;
 mod schemas;
 mod timing;
@@ -26,7 +27,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ApplyError, Envelope, Projection, Projector};
+use super::{ApplyError, Envelope, Kind, Projection, Projector, Reads};
 use crate::{
     event::StoredEvent,
     format::{
@@ -63,13 +64,18 @@ pub(super) enum Event {
     Panicking,
 }
 
+impl Reads for Event {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[Kind::new("account", &[])];
+}
+
 impl Projection for Seeing {
     const NAME: &'static str = "seeing";
     type View = Seen;
-    type Event = Event;
+    type Reads = Event;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
-        (stream.kind() == "account").then(|| stream.id().split('-').next().unwrap_or_default().to_owned())
+        Some(stream.id().split('-').next().unwrap_or_default().to_owned())
     }
 
     fn apply(&self, view: &mut Seen, envelope: &Envelope<'_, Event>) -> Result<(), ApplyError> {

@@ -72,11 +72,7 @@ impl Aggregate for Tally {
 
 impl Process for Tallying {
     const NAME: &'static str = "tallying";
-    type Event = Event;
-
-    fn reads(&self, stream: &StreamId) -> bool {
-        stream.kind() == "account"
-    }
+    type Reads = Event;
 
     async fn react(&self, store: &Store, cause: &Cause<'_, Event>) -> Result<(), ReactError> {
         let number = match &cause.event {

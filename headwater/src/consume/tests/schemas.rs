@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Bench, Seeing, Seen, added, history, plain, raw, record, stream};
 use crate::{
-    consume::{ApplyError, Envelope, Projection, Projector, Unparked},
+    consume::{ApplyError, Envelope, Kind, Projection, Projector, Reads, Unparked},
     event::StoredEvent,
     id::{StreamId, Version},
     schema::Upcaster,
@@ -19,12 +19,18 @@ enum NewerEvent {
     Added { number: u64 },
 }
 
+const UPCASTERS: &[Upcaster] =
+    &[Upcaster { event: "Added", from: 1, up: |number| Ok(json!({ "number": number })) }];
+
+impl Reads for NewerEvent {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[Kind::new("account", UPCASTERS)];
+}
+
 impl Projection for Newer {
     const NAME: &'static str = Seeing::NAME;
     type View = Seen;
-    type Event = NewerEvent;
-    const UPCASTERS: &'static [Upcaster] =
-        &[Upcaster { event: "Added", from: 1, up: |number| Ok(json!({ "number": number })) }];
+    type Reads = NewerEvent;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         Seeing::default().key(stream)

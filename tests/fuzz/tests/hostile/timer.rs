@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headwater::{
     Settings, Store, StreamId, Version,
-    consume::{Cause, Due, Process, ReactError, Reactor},
+    consume::{Cause, Due, Kind, Process, ReactError, Reactor, Reads},
     format::{commit::Meta, key, timer::Timer},
     memory::World,
 };
@@ -20,13 +20,14 @@ struct Waiting(AtomicUsize);
 #[derive(Deserialize)]
 enum Nothing {}
 
+impl Reads for Nothing {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[];
+}
+
 impl Process for Waiting {
     const NAME: &'static str = "waiting";
-    type Event = Nothing;
-
-    fn reads(&self, _stream: &StreamId) -> bool {
-        false
-    }
+    type Reads = Nothing;
 
     async fn react(&self, _store: &Store, cause: &Cause<'_, Nothing>) -> Result<(), ReactError> {
         match cause.event {}
