@@ -40,13 +40,15 @@ pub(crate) const SEGMENTS_AT_A_TIME: u8 = 16;
 
 /// Why a chain could not be read or continued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChainError {
-    /// S3 does not answer, or refuses: come again.
+    /// S3 does not answer: come again. Or it refuses: ask the operator.
     #[error("{key}: {cause}")]
     Unavailable {
         /// The key, or the prefix of a listing.
         key: String,
         /// The last answer.
+        #[source]
         cause: ObjectError,
     },
     /// What stands is not what an archiver wrote, or an ordinal is missing: stop and look.
@@ -242,7 +244,7 @@ impl Chain {
                     Some(segment) => return Ok(Added::Stands(segment)),
                     None => cause,
                 },
-                Err(_) => ObjectError::Unknown("no answer in time".to_owned()),
+                Err(_) => ObjectError::Unknown("no answer in time".into()),
             };
             let pause = pauses.next().unwrap_or_default();
             if Instant::now() + pause >= deadline {
@@ -300,7 +302,7 @@ where
         let cause = match timeout_at(deadline, ask()).await {
             Ok(Err(cause @ (ObjectError::Unknown(_) | ObjectError::InFlight))) => cause,
             Ok(answer) => return answer,
-            Err(_) => ObjectError::Unknown("no answer in time".to_owned()),
+            Err(_) => ObjectError::Unknown("no answer in time".into()),
         };
         let pause = pauses.next().unwrap_or_default();
         if Instant::now() + pause >= deadline {

@@ -101,7 +101,7 @@ mod tests {
     async fn a_failure_of_the_world_reports_the_first_record_that_is_not_archived() {
         let world = World::new(1);
         let objects = FaultyObjects::new(bucket(&world));
-        let down = ObjectError::Unknown("down".to_owned());
+        let down = ObjectError::Unknown("down".into());
         objects.faults().hook(move |call| match call.operation {
             Operation::Put => Fault::Before(down.clone()),
             _ => Fault::None,

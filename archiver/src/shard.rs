@@ -18,6 +18,7 @@ pub struct Unread {
     /// The shard, or what stands for all.
     pub shard: String,
     /// The last answer.
+    #[source]
     pub cause: LogError,
 }
 
@@ -88,7 +89,7 @@ where
         let cause = match timeout_at(deadline, ask()).await {
             Ok(Err(cause @ LogError::Unknown(_))) => cause,
             Ok(answer) => return answer,
-            Err(_) => LogError::Unknown("no answer in time".to_owned()),
+            Err(_) => LogError::Unknown("no answer in time".into()),
         };
         let pause = pauses.next().unwrap_or_default();
         if Instant::now() + pause >= deadline {

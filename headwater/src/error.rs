@@ -4,10 +4,12 @@ use crate::{
     format::FormatError,
     id::{CommitId, InvalidName, StreamId, Version},
     port::{LogError, ObjectError},
+    reason::Reason,
 };
 
 /// Why the store did not do as asked. What a command's domain refuses is [`ExecuteError::Rejected`](crate::ExecuteError).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// Somebody else committed first, or the stream is not at the expected version: load again and decide again.
     #[error("{stream} is at version {actual}{}", expected.map_or(String::new(), |v| format!(", not {v}")))]
@@ -55,11 +57,34 @@ pub enum StoreError {
         /// The commit.
         commit: CommitId,
         /// What happened.
-        reason: String,
+        #[source]
+        reason: Reason,
     },
-    /// A service does not answer, or refuses: nothing was committed; back off and retry.
-    #[error("nothing was committed: {0}")]
-    Unavailable(String),
+    /// A service does not answer, or too much waits for it: what was asked was not done. Back off and retry.
+    #[error("unavailable: {0}")]
+    Unavailable(#[source] Reason),
+    /// A service refuses, as for a right, a bucket or a key that is not there: what was asked was not done, and a retry
+    /// changes nothing. Ask the operator; the words say what to look at.
+    #[error("denied: {0}")]
+    Denied(#[source] Reason),
+    /// A newer version of the domain wrote an event: nothing was decided. Deploy that version here as well; a retry helps
+    /// once it runs.
+    #[error(
+        "{stream}@{version} cannot be read here: schema {schema} of {event} is newer than {newest}, the newest that is known \
+         here; deploy the version that wrote it here as well"
+    )]
+    NewerSchema {
+        /// The stream.
+        stream: StreamId,
+        /// The event's version.
+        version: Version,
+        /// The event's type.
+        event: String,
+        /// Its schema number.
+        schema: u32,
+        /// The newest that is known.
+        newest: u32,
+    },
     /// What is stored is not what this library wrote: stop and look.
     #[error("{key} is corrupt: {reason}")]
     Corrupt {
@@ -84,12 +109,25 @@ impl From<InvalidName> for StoreError {
 
 impl From<ObjectError> for StoreError {
     fn from(error: ObjectError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            ObjectError::Refused(_) => Self::Denied(error.into()),
+            ObjectError::Precondition | ObjectError::InFlight | ObjectError::Unknown(_) => {
+                Self::Unavailable(error.into())
+            }
+        }
     }
 }
 
 impl From<LogError> for StoreError {
     fn from(error: LogError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            LogError::Refused(_) => Self::Denied(error.into()),
+            LogError::Unknown(_) | LogError::Expired => Self::Unavailable(error.into()),
+        }
     }
 }
+
+/// Why a command is [`StoreError::Unavailable`] that waited until its deadline: found as its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline passed")]
+pub struct DeadlinePassed;

@@ -58,6 +58,7 @@ pub mod metric;
 pub mod port;
 pub mod publish;
 pub mod read;
+mod reason;
 pub mod schema;
 mod store;
 pub mod trace;
@@ -65,9 +66,10 @@ pub mod trace;
 pub use self::{
     aggregate::Aggregate,
     claim::Claim,
-    error::StoreError,
+    error::{DeadlinePassed, StoreError},
     event::{EventError, EventText, StoredEvent},
     id::{CommitId, InvalidName, StreamId, Token, Version},
+    reason::Reason,
     schema::{Schemas, Upcaster},
     store::{
         Appended, ExecuteError, Executed, Expected, Loaded, OnConflict, Options, Publication, Settings, Store,

@@ -91,9 +91,9 @@ pub(crate) fn events<'a, A: Aggregate>(
     let versioned = commits.into_iter().flat_map(|commit| commit.versioned());
     let decode = |(version, event): (Version, &StoredEvent)| {
         guard(stream, || Schemas::of::<A>().decode(event))?.map_err(|error| match error {
-            EventError::Newer { .. } => StoreError::Unavailable(format!(
-                "{stream}@{version} cannot be read here: {error}; deploy that version here as well"
-            )),
+            EventError::Newer { name: event, schema, newest } => {
+                StoreError::NewerSchema { stream: stream.clone(), version, event, schema, newest }
+            }
             EventError::Unfit { .. } => {
                 let reason = format!("version {version}: {error}");
                 StoreError::Corrupt { key: key::head(stream), reason }

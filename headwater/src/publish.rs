@@ -5,7 +5,8 @@
 //! 3. A call takes at most [`limits::PUT_RECORDS`] records and [`limits::PUT_RECORDS_BYTES`], and never a record of a
 //!    stream that has another one unacknowledged (H4).
 //! 4. What Kinesis did not take is sent again, alone, after a growing, jittered pause; the stream stays busy meanwhile.
-//! 5. At its deadline it is given up, and not sent any more: the next writer of the stream helps, or the relay. A deadline is
+//! 5. What Kinesis refuses for good, as for a right that is not there, is given up at once; all else at its deadline, and not
+//!    sent any more: the next writer of the stream helps, or the relay. A deadline is
 //!    at most [`limits::PUBLISH_FOR`] after the head was known to be unsettled, because archivers forget.
 
 use std::{
@@ -22,9 +23,11 @@ use tokio::{
 };
 
 use crate::{
+    error::StoreError,
     id::StreamId,
     limits, metric,
     port::{Entropy, Entry, Log, LogError, Ports, backoff},
+    reason::Reason,
 };
 
 /// Bytes of records that may wait; more must wait outside.
@@ -36,8 +39,24 @@ const CALL: Duration = Duration::from_secs(15);
 
 /// Kinesis did not take the record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not published: {0}")]
-pub struct Unpublished(pub(crate) String);
+#[non_exhaustive]
+pub enum Unpublished {
+    /// It did not answer, or had no room, until the deadline.
+    #[error("not published: {0}")]
+    Late(#[source] Reason),
+    /// It refuses, and a repeat changes nothing: the operator must act.
+    #[error("not published: {0}")]
+    Denied(#[source] Reason),
+}
+
+impl From<Unpublished> for StoreError {
+    fn from(error: Unpublished) -> Self {
+        match error {
+            Unpublished::Late(_) => Self::Unavailable(error.into()),
+            Unpublished::Denied(_) => Self::Denied(error.into()),
+        }
+    }
+}
 
 /// Publishes records. Cheap to clone; clones share one queue.
 #[derive(Debug, Clone)]
@@ -81,7 +100,7 @@ impl Publisher {
     /// Publishes one record of `stream`; returns when Kinesis has it, or soon after `until`. Dropping the future does not stop
     /// the record.
     pub async fn publish(&self, stream: &StreamId, data: Bytes, until: Instant) -> Result<(), Unpublished> {
-        let gone = |what: &str| Unpublished(format!("the publisher is gone: {what}"));
+        let gone = |what: &str| Unpublished::Late(format!("the publisher is gone: {what}").into());
         let bytes = u32::try_from(data.len().min(limits::RECORD_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| gone("closed"))?;
         let entry = Entry { key: stream.to_string(), data };
@@ -93,7 +112,7 @@ impl Publisher {
 }
 
 /// A record with what became of it in one call.
-type Settled = (Job, Result<(), String>);
+type Settled = (Job, Result<(), Unpublished>);
 
 /// Owns the queue: forms the calls, and minds which streams are busy.
 struct Dispatcher {
@@ -155,7 +174,7 @@ impl Dispatcher {
                 self.ready.push_back(job);
             } else {
                 // The caller may have stopped waiting.
-                let _ = job.done.send(Err(Unpublished("its time is over".to_owned())));
+                let _ = job.done.send(Err(Unpublished::Late("its time is over".into())));
             }
         }
     }
@@ -217,13 +236,13 @@ impl Dispatcher {
                 let _ = job.done.send(Ok(()));
                 continue;
             };
-            if Instant::now() >= job.until {
+            if Instant::now() >= job.until || matches!(reason, Unpublished::Denied(_)) {
                 self.busy.remove(&job.entry.key);
-                let _ = job.done.send(Err(Unpublished(reason)));
+                let _ = job.done.send(Err(reason));
                 continue;
             }
             metric::count(metric::PUBLISH_RETRIES, 1);
-            tracing::debug!(stream = job.entry.key, tries = job.tries, reason, "publishing again");
+            tracing::debug!(stream = job.entry.key, tries = job.tries, %reason, "publishing again");
             let pauses = backoff(&*self.entropy, Duration::from_millis(25), Duration::from_secs(5));
             let pause = pauses.skip(job.tries.min(16) as usize).take(1).next().unwrap_or_default();
             job.tries += 1;
@@ -240,15 +259,25 @@ fn size(job: &Job) -> usize {
 /// One `PutRecords` call, and what became of each of its records.
 async fn call(log: Arc<dyn Log>, jobs: Vec<Job>) -> Vec<Settled> {
     let entries: Vec<Entry> = jobs.iter().map(|job| job.entry.clone()).collect();
-    let late = || Err(LogError::Unknown("no answer in time".to_owned()));
+    let late = || Err(LogError::Unknown("no answer in time".into()));
     match timeout(CALL, log.put(&entries)).await.unwrap_or_else(|_| late()) {
         Ok(results) if results.len() == jobs.len() => {
-            let result =
-                |result: Result<_, crate::port::EntryError>| result.map(|_| ()).map_err(|e| e.to_string());
+            let result = |result: Result<_, crate::port::EntryError>| {
+                result.map(|_| ()).map_err(|error| Unpublished::Late(error.into()))
+            };
             jobs.into_iter().zip(results.into_iter().map(result)).collect()
         }
-        Ok(_) => jobs.into_iter().map(|job| (job, Err("an answer of another length".to_owned()))).collect(),
-        Err(error) => jobs.into_iter().map(|job| (job, Err(error.to_string()))).collect(),
+        Ok(_) => {
+            let odd = Unpublished::Late("an answer of another length".into());
+            jobs.into_iter().map(|job| (job, Err(odd.clone()))).collect()
+        }
+        Err(error) => {
+            let reason = match error {
+                LogError::Refused(_) => Unpublished::Denied(error.into()),
+                LogError::Unknown(_) | LogError::Expired => Unpublished::Late(error.into()),
+            };
+            jobs.into_iter().map(|job| (job, Err(reason.clone()))).collect()
+        }
     }
 }
 

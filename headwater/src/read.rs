@@ -1,7 +1,7 @@
 //! Reading a stream: its head, and from its pages what the head no longer holds.
 //!
 //! A read is repeated, with growing pauses, while S3 does not answer; it gives up as [`StoreError::Unavailable`] after
-//! the reader's patience.
+//! the reader's patience. What S3 refuses is [`StoreError::Denied`] at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +20,7 @@ use crate::{
     },
     id::{StreamId, Version},
     port::{ETag, Entropy, Got, Listed, ObjectError, Objects, Ports, backoff},
+    reason::Reason,
 };
 
 /// Pages that one load reads at a time.
@@ -99,14 +100,17 @@ impl Reader {
         let deadline = Instant::now() + self.patience;
         let mut pauses = backoff(&*self.entropy, Duration::from_millis(20), Duration::from_secs(1));
         loop {
-            let reason = match timeout_at(deadline, ask()).await {
-                Ok(Err(ObjectError::Unknown(reason))) => reason,
+            let reason: Reason = match timeout_at(deadline, ask()).await {
+                Ok(Err(error @ ObjectError::Unknown(_))) => error.into(),
+                Ok(Err(error @ ObjectError::Refused(_))) => {
+                    return Err(StoreError::Denied(Reason::new(format_args!("reading {key}"), error)));
+                }
                 Ok(answer) => return answer.map_err(Into::into),
-                Err(_) => "no answer in time".to_owned(),
+                Err(_) => "no answer in time".into(),
             };
             let pause = pauses.next().unwrap_or_default();
             if Instant::now() + pause >= deadline {
-                return Err(StoreError::Unavailable(format!("reading {key}: {reason}")));
+                return Err(StoreError::Unavailable(Reason::new(format_args!("reading {key}"), reason)));
             }
             tokio::time::sleep(pause).await;
         }

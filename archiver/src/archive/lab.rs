@@ -171,7 +171,7 @@ pub(crate) async fn ask(requests: &mpsc::UnboundedSender<Request>, name: usize, 
 }
 
 fn unknown<T>() -> Result<T, ObjectError> {
-    Err(ObjectError::Unknown("no answer".to_owned()))
+    Err(ObjectError::Unknown("no answer".into()))
 }
 
 #[async_trait]

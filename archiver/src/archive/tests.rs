@@ -14,7 +14,7 @@ use super::{
 const NOON: &str = "2026-11-21T12:00:00Z";
 
 fn lost() -> ObjectError {
-    ObjectError::Unknown("lost".to_owned())
+    ObjectError::Unknown("lost".into())
 }
 
 /// Records of one stream, a commit each.
@@ -134,7 +134,7 @@ async fn what_is_refused_is_told_with_the_first_record_that_is_missing() {
     let world = World::new(1);
     let (objects, batch) = (bucket(&world), one_each(1..=4));
     let faulty = FaultyObjects::new(objects.clone());
-    let refused = ObjectError::Refused("no permission".to_owned());
+    let refused = ObjectError::Refused("no permission".into());
     faulty.faults().script(Operation::Put, [Fault::None, Fault::Before(refused)]);
     let bounds = Bounds { records: 2, ..Bounds::default() };
     let archiver = Archiver::new(world.ports(), Arc::new(faulty), STREAM, bounds);

@@ -107,7 +107,7 @@ impl Bench {
 }
 
 fn down() -> LogError {
-    LogError::Unknown("down".to_owned())
+    LogError::Unknown("down".into())
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +215,7 @@ async fn a_pass_reads_back_as_far_as_the_watermark_and_no_further() {
 async fn nothing_is_published_and_the_watermark_stays_where_it_is_unknown_what_is_published() {
     fn strike(bench: &Bench, what: &str) {
         let segment = bench.segments.all("archive/").remove(0).0;
-        let refused = LogError::Refused("forbidden".to_owned());
+        let refused = LogError::Refused("forbidden".into());
         match what {
             "a shard cannot be read" => bench.log.faults().hook(|call| match call.operation {
                 Operation::Read => Fault::Before(down()),
@@ -226,7 +226,7 @@ async fn nothing_is_published_and_the_watermark_stays_where_it_is_unknown_what_i
                 _ => Fault::None,
             }),
             "the archive does not answer" => {
-                bench.archive.faults().hook(|_| Fault::Before(ObjectError::Unknown("down".to_owned())));
+                bench.archive.faults().hook(|_| Fault::Before(ObjectError::Unknown("down".into())));
             }
             "a segment is missing" => assert!(bench.segments.remove(&segment)),
             _ => drop(bench.segments.insert(&segment, "no segment")),
@@ -377,7 +377,7 @@ async fn a_lost_answer_or_two_change_nothing() {
     let bench = Bench::new();
     let head = bench.left("account/1", 2).await;
     advance(2 * MINUTE).await;
-    let lost = || ObjectError::Unknown("lost".to_owned());
+    let lost = || ObjectError::Unknown("lost".into());
     bench.store.faults().script(Operation::Now, [Fault::Before(lost())]);
     bench.store.faults().script(Operation::Get, [Fault::After(lost())]);
     bench.store.faults().script(Operation::List, [Fault::After(lost())]);

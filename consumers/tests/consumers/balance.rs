@@ -136,7 +136,7 @@ async fn a_world_that_fails_is_told_to_lambda_and_mended_by_the_repeat() {
     let (projector, router) = service(&ports);
     bank.open("42").await;
     bank.credit("42", 5).await;
-    let denied = ObjectError::Refused("denied".to_owned());
+    let denied = ObjectError::Refused("denied".into());
     objects.faults().script(Operation::Put, [Fault::Before(denied)]);
     let first = bank.world.log.records().first().expect("a record").sequence.to_string();
     assert_eq!(bank.deliver(&projector).await, [first]);

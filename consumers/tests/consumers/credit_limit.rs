@@ -104,7 +104,7 @@ async fn while_the_second_stream_is_down_nothing_is_written_and_all_comes_again(
     for _ in 0..4 {
         bank.credit("42", 40_000).await;
     }
-    faulty.faults().hook(|_| Fault::After(LogError::Unknown("the answer was lost".to_owned())));
+    faulty.faults().hook(|_| Fault::After(LogError::Unknown("the answer was lost".into())));
     assert_eq!(bank.deliver(&projector).await.len(), 1);
     assert_eq!(
         get(&router, "/credit-limit/42").await.0,

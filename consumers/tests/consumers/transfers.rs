@@ -139,7 +139,7 @@ impl Bank {
 }
 
 fn lost() -> ObjectError {
-    ObjectError::Unknown("lost".to_owned())
+    ObjectError::Unknown("lost".into())
 }
 
 /// Polls a future `steps` times and drops it; tells whether it ended before.

@@ -356,9 +356,7 @@ fn failed(world: &World, error: &StoreError) -> Told {
         StoreError::Corrupt { key, .. } => {
             world.find([Finding::new(Promise::Answers, key, error.to_string())]);
         }
-        StoreError::Unavailable(reason) if reason.contains("a newer version wrote it") => {
-            world.count("newer schemas refused");
-        }
+        StoreError::NewerSchema { .. } => world.count("newer schemas refused"),
         StoreError::Taken { .. } => world.count("names taken"),
         _ => {}
     }
@@ -366,10 +364,7 @@ fn failed(world: &World, error: &StoreError) -> Told {
         StoreError::Conflict { actual, .. } => Told::Conflict(*actual),
         StoreError::Unknown { .. } => Told::Unknown,
         StoreError::Taken { .. } => Told::Taken,
-        StoreError::Unavailable(_)
-        | StoreError::Reused { .. }
-        | StoreError::Invalid { .. }
-        | StoreError::Corrupt { .. } => Told::Nothing,
+        _ => Told::Nothing,
     }
 }
 

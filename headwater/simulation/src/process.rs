@@ -252,12 +252,12 @@ impl Gate {
     }
 
     async fn object(self, call: Call) -> Fault<ObjectError> {
-        let unknown = |reason: &str| ObjectError::Unknown(reason.to_owned());
+        let unknown = |reason: &str| ObjectError::Unknown(reason.into());
         self.happen(&call, unknown("no answer"), unknown("SlowDown"), ObjectError::InFlight).await
     }
 
     async fn record(self, call: Call) -> Fault<LogError> {
-        let unknown = |reason: &str| LogError::Unknown(reason.to_owned());
+        let unknown = |reason: &str| LogError::Unknown(reason.into());
         self.happen(&call, unknown("no answer"), unknown("throttled"), unknown("not for records")).await
     }
 

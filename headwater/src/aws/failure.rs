@@ -11,6 +11,8 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use crate::reason::Reason;
+
 /// Codes that AWS sends with a 4xx although a repeat may succeed.
 const PASSING: &[&str] = &[
     "BadDigest",
@@ -33,10 +35,10 @@ const PASSING: &[&str] = &[
 ];
 
 /// A failed call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Failure {
     /// Whether the call had its effect is unknown.
-    Unknown(String),
+    Unknown(Reason),
     /// The call had no effect, and why.
     Refused {
         /// The HTTP status; 0 where nothing was sent.
@@ -45,39 +47,43 @@ pub(super) enum Failure {
         code: String,
         /// The service's words.
         message: String,
+        /// The SDK's error.
+        source: Option<Reason>,
     },
 }
 
 impl Failure {
     /// Sorts the SDK's error.
-    pub(super) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub(super) fn new<E>(error: SdkError<E, HttpResponse>) -> Self
     where
-        E: Error + ProvideErrorMetadata + 'static,
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        match error {
+        match &error {
             SdkError::ConstructionFailure(_) => {
-                Self::Refused { status: 0, code: String::new(), message: chain(error) }
+                let message = chain(&error);
+                Self::Refused { status: 0, code: String::new(), message, source: Some(error.into()) }
             }
             SdkError::ServiceError(answer) => {
                 let status = answer.raw().status().as_u16();
-                let (code, message) = (answer.err().code(), answer.err().message());
-                Self::of_answer(status, code.unwrap_or_default(), message.unwrap_or_default())
+                let words = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                let (code, message) = (words(answer.err().code()), words(answer.err().message()));
+                Self::of_answer(status, code, message, error)
             }
-            _ => Self::Unknown(chain(error)),
+            _ => Self::Unknown(Reason::worded(chain(&error), error)),
         }
     }
 
-    fn of_answer(status: u16, code: &str, message: &str) -> Self {
+    fn of_answer(status: u16, code: String, message: String, source: impl Into<Reason>) -> Self {
         // 304 and 412 say all with their status, 501 is the one 5xx that is meant.
         let definite = match status {
             304 | 412 => true,
             501 => !code.is_empty(),
             429 => false,
-            300..=499 => !code.is_empty() && !PASSING.contains(&code),
+            300..=499 => !code.is_empty() && !PASSING.contains(&code.as_str()),
             _ => false,
         };
         if definite {
-            return Self::Refused { status, code: code.to_owned(), message: message.to_owned() };
+            return Self::Refused { status, code, message, source: Some(source.into()) };
         }
         let mut reason = format!("HTTP {status}");
         for part in [code, message] {
@@ -86,16 +92,29 @@ impl Failure {
                 let _ = write!(reason, ", {part}");
             }
         }
-        Self::Unknown(reason)
+        Self::Unknown(Reason::worded(reason, source))
     }
 
     /// The call did not end within its deadline.
     pub(super) fn late(deadline: Duration) -> Self {
-        Self::Unknown(format!("no answer within {} ms", deadline.as_millis()))
+        Self::Unknown(format!("no answer within {} ms", deadline.as_millis()).into())
     }
 
-    /// The refusal in words, with what to look at; `what` is the thing asked, as `bucket events at eu-west-1`.
-    pub(super) fn words(what: &str, status: u16, code: &str, message: &str) -> String {
+    /// A refusal, with what to look at; `what` is the thing asked, as `bucket events at eu-west-1`.
+    pub(super) fn refusal(
+        what: &str,
+        status: u16,
+        (code, message): (&str, &str),
+        source: Option<Reason>,
+    ) -> Reason {
+        let words = Self::words(what, status, code, message);
+        match source {
+            Some(source) => Reason::worded(words, source),
+            None => words.into(),
+        }
+    }
+
+    fn words(what: &str, status: u16, code: &str, message: &str) -> String {
         let mut words = format!("{what}: ");
         if status > 0 && code.is_empty() {
             let _ = write!(words, "HTTP {status}");
@@ -117,7 +136,8 @@ fn advice(status: u16, code: &str) -> Option<&'static str> {
         "" if status == 0 => "check AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         "NoSuchBucket" | "ResourceNotFoundException" => "check its name, AWS_REGION and AWS_ENDPOINT_URL",
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => {
-            "check the permissions of the role or user that AWS_PROFILE or AWS_ACCESS_KEY_ID names"
+            "check the permissions of the role or user that AWS_PROFILE or AWS_ACCESS_KEY_ID names; S3 says so too of a \
+             missing object where s3:ListBucket is not allowed"
         }
         "ExpiredToken"
         | "ExpiredTokenException"
@@ -161,7 +181,8 @@ mod tests {
     use super::*;
 
     fn unknown(status: u16, code: &str) -> bool {
-        matches!(Failure::of_answer(status, code, "words"), Failure::Unknown(_))
+        let failure = Failure::of_answer(status, code.to_owned(), "words".to_owned(), "an error");
+        matches!(failure, Failure::Unknown(_))
     }
 
     #[test]

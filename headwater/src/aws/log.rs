@@ -42,9 +42,9 @@ impl AwsLog {
         match failure {
             Failure::Unknown(reason) => LogError::Unknown(reason),
             Failure::Refused { code, .. } if code == "ExpiredIteratorException" => LogError::Expired,
-            Failure::Refused { status, code, message } => {
+            Failure::Refused { status, code, message, source } => {
                 let what = format!("stream {} at {}", self.stream, self.clients.place);
-                LogError::Refused(Failure::words(&what, status, &code, &message))
+                LogError::Refused(Failure::refusal(&what, status, (&code, &message), source))
             }
         }
     }
@@ -61,13 +61,13 @@ impl AwsLog {
 }
 
 fn unreadable(operation: &str, field: &str) -> LogError {
-    LogError::Unknown(format!("{operation} was answered without a {field} that can be read"))
+    LogError::Unknown(format!("{operation} was answered without a {field} that can be read").into())
 }
 
 fn request(entry: &Entry) -> Result<PutRecordsRequestEntry, LogError> {
     let data = Blob::new(entry.data.to_vec());
     let built = PutRecordsRequestEntry::builder().partition_key(&entry.key).data(data).build();
-    built.map_err(|error| LogError::Refused(error.to_string()))
+    built.map_err(|error| LogError::Refused(error.into()))
 }
 
 fn position(answer: PutRecordsResultEntry) -> Result<Result<Position, EntryError>, LogError> {

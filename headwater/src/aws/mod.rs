@@ -160,14 +160,14 @@ impl Clients {
         call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> impl Future<Output = Result<T, Failure>> + Send
     where
-        E: Error + ProvideErrorMetadata + 'static,
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let deadline = self.deadline(bytes);
         // The SDK's futures are many kilobytes large.
         let call = Box::pin(call);
         async move {
             match timeout(deadline, call).await {
-                Ok(answer) => answer.map_err(|error| Failure::new(&error)),
+                Ok(answer) => answer.map_err(Failure::new),
                 Err(_) => Err(Failure::late(deadline)),
             }
         }

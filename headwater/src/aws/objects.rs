@@ -22,6 +22,7 @@ use crate::{
     aws::{Clients, failure::Failure},
     limits,
     port::{ETag, Got, Listed, ObjectError, Objects, Precondition},
+    reason::Reason,
 };
 
 /// What is listed where only the time is asked: the relay may list it in any case, and next to nothing stands there.
@@ -47,15 +48,16 @@ impl AwsObjects {
         &self.bucket
     }
 
-    fn refused(&self, status: u16, code: &str, message: &str) -> ObjectError {
-        let what = format!("bucket {} at {}", self.bucket, self.clients.place);
-        ObjectError::Refused(Failure::words(&what, status, code, message))
+    fn what(&self) -> String {
+        format!("bucket {} at {}", self.bucket, self.clients.place)
     }
 
     fn failed_read(&self, failure: Failure) -> ObjectError {
         match failure {
             Failure::Unknown(reason) => ObjectError::Unknown(reason),
-            Failure::Refused { status, code, message } => self.refused(status, &code, &message),
+            Failure::Refused { status, code, message, source } => {
+                ObjectError::Refused(Failure::refusal(&self.what(), status, (&code, &message), source))
+            }
         }
     }
 
@@ -76,7 +78,7 @@ impl AwsObjects {
         if bytes > limits::OBJECT_BYTES {
             let most = limits::OBJECT_BYTES;
             let words = format!("{key} has {bytes} bytes, more than the {most} allowed");
-            return Err(ObjectError::Refused(format!("bucket {}: {words}", self.bucket)));
+            return Err(ObjectError::Refused(Reason::new(self.what(), words)));
         }
         Ok(())
     }
@@ -92,7 +94,7 @@ impl AwsObjects {
         let deadline = self.clients.deadline(length);
         let body = match timeout(deadline, self.body(key, answer.body, length)).await {
             Ok(body) => body?,
-            Err(_) => return Err(ObjectError::Unknown(format!("{key}: {}", body_late(deadline)))),
+            Err(_) => return Err(ObjectError::Unknown(format!("{key}: {}", body_late(deadline)).into())),
         };
         Ok(Got::Found { body, etag, modified })
     }
@@ -100,15 +102,16 @@ impl AwsObjects {
     async fn body(&self, key: &str, mut stream: ByteStream, length: usize) -> Result<Bytes, ObjectError> {
         let mut body = BytesMut::with_capacity(length);
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| ObjectError::Unknown(format!("the body of {key}: {error}")))?;
+            let chunk = chunk.map_err(|error| {
+                ObjectError::Unknown(Reason::new(format_args!("the body of {key}"), error))
+            })?;
             self.check_size(key, body.len() + chunk.len())?;
             body.extend_from_slice(&chunk);
         }
         if body.len() != length {
-            return Err(ObjectError::Unknown(format!(
-                "the body of {key} ended at {} of {length}",
-                body.len()
-            )));
+            return Err(ObjectError::Unknown(
+                format!("the body of {key} ended at {} of {length}", body.len()).into(),
+            ));
         }
         Ok(body.freeze())
     }
@@ -119,7 +122,7 @@ fn body_late(deadline: Duration) -> String {
 }
 
 fn unreadable(operation: &str, field: &str) -> ObjectError {
-    ObjectError::Unknown(format!("{operation} was answered without a {field} that can be read"))
+    ObjectError::Unknown(format!("{operation} was answered without a {field} that can be read").into())
 }
 
 /// The time that an answer's header says: the SDK has no field for it.
@@ -200,7 +203,8 @@ impl Objects for AwsObjects {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
         if self.bucket.ends_with("--x-s3") {
-            return Err(self.refused(0, "DirectoryBucket", "a directory bucket lists its keys in no order"));
+            let words = "a directory bucket lists its keys in no order";
+            return Err(ObjectError::Refused(Reason::new(self.what(), words)));
         }
         let call = self.clients.s3.list_objects_v2().bucket(&*self.bucket).prefix(prefix);
         let call = call.set_start_after(after.map(str::to_owned));

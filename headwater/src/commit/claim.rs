@@ -132,7 +132,7 @@ impl Claims {
             if again {
                 let pause = pauses.next().unwrap_or_default();
                 if Instant::now() + pause >= deadline {
-                    return Err(StoreError::Unavailable(reason));
+                    return Err(StoreError::Unavailable(reason.into()));
                 }
                 sleep(pause).await;
             }

@@ -46,7 +46,8 @@ impl Help {
             return Ok(());
         }
         let stream = &known.head.stream;
-        let late = |what: &str| StoreError::Unavailable(format!("the stream's newest commit {what} in time"));
+        let late =
+            |what: &str| StoreError::Unavailable(format!("the stream's newest commit {what} in time").into());
         let coverage = timeout_at(until, self.coverage(known)).await;
         if let Coverage::Open(last) = coverage.map_err(|_| late("could not be looked for"))?? {
             let commits = known.head.newest_commits();
@@ -57,7 +58,7 @@ impl Help {
             let publish = self.publisher.publish(stream, record, last).instrument(span);
             let published = timeout_at(until, publish).await;
             let published = published.map_err(|_| late("could not be published"))?;
-            published.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            published?;
             metric::count(metric::HELPS, 1);
         }
         if let Some(etag) = &known.etag {
@@ -80,7 +81,7 @@ impl Help {
     async fn stored(&self, known: &Known) -> Result<Timestamp, StoreError> {
         let read = self.cache.refresh(&self.reader, &known.head.stream, None).await?;
         let same = read.modified.filter(|_| read.etag == known.etag);
-        same.ok_or_else(|| StoreError::Unavailable("the head was replaced meanwhile: retry".to_owned()))
+        same.ok_or_else(|| StoreError::Unavailable("the head was replaced meanwhile: retry".into()))
     }
 }
 

@@ -23,12 +23,13 @@ use super::{
     task::{Call, Decision, Task},
 };
 use crate::{
-    error::StoreError,
+    error::{DeadlinePassed, StoreError},
     format::{commit::Commit, key},
     id::{StreamId, Version},
     limits, metric,
     port::{Ports, backoff},
     read::Reader,
+    reason::Reason,
     store::{Publication, Settings},
     trace,
 };
@@ -87,7 +88,9 @@ impl Lanes {
         }
         drop(waiting);
         let most = limits::QUEUED_COMMANDS;
-        task.answer(Err(StoreError::Unavailable(format!("{most} commands wait for {stream} already"))));
+        task.answer(Err(StoreError::Unavailable(
+            format!("{most} commands wait for {stream} already").into(),
+        )));
     }
 
     /// Claims to unique values.
@@ -342,7 +345,7 @@ fn expire(tasks: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
         if task.call().deadline > now {
             alive.push(task);
         } else {
-            task.answer(Err(StoreError::Unavailable("the deadline passed".to_owned())));
+            task.answer(Err(StoreError::Unavailable(DeadlinePassed.into())));
         }
     }
     alive
@@ -419,11 +422,11 @@ fn give_up(base: &Known, decided: Vec<Decided>, later: Vec<Box<dyn Task>>, error
 }
 
 /// Answers a round whose swap has no known end: what it would have committed may stand, or may yet.
-fn unknown(decided: Vec<Decided>, reason: &str) {
+fn unknown(decided: Vec<Decided>, reason: &Reason) {
     for (mut task, decision) in decided {
         let error = match decision {
-            Ok(Decision::Commit | Decision::Repeat(_)) => task.call().unknown(reason),
-            _ => StoreError::Unavailable(format!("the newest state is unknown: {reason}")),
+            Ok(Decision::Commit | Decision::Repeat(_)) => task.call().unknown(reason.clone()),
+            _ => StoreError::Unavailable(Reason::new("the newest state is unknown", reason.clone())),
         };
         task.answer(Err(error));
     }

@@ -38,9 +38,11 @@ pub(super) async fn page(
                 return Ok(());
             }
             Ok(Err(ObjectError::Precondition)) => return adopt(reader, head, &key).await,
-            Ok(Err(ObjectError::Refused(reason))) => return Err(StoreError::Unavailable(reason)),
+            Ok(Err(error @ ObjectError::Refused(_))) => return Err(error.into()),
             Ok(Err(ObjectError::InFlight | ObjectError::Unknown(_))) => {}
-            Err(_) => return Err(StoreError::Unavailable(format!("writing {key}: no answer in time"))),
+            Err(_) => {
+                return Err(StoreError::Unavailable(format!("writing {key}: no answer in time").into()));
+            }
         }
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
     }

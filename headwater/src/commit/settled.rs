@@ -91,7 +91,7 @@ impl Settled {
                 Ok(Coverage::Open(reading.counts_until()))
             }
             (_, Some((_, error))) => Err(error.clone()),
-            (_, None) => Err(StoreError::Unavailable(format!("{} was not read", key::WATERMARK))),
+            (_, None) => Err(StoreError::Unavailable(format!("{} was not read", key::WATERMARK).into())),
         }
     }
 }

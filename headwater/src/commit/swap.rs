@@ -25,6 +25,7 @@ use crate::{
     format::commit::Commit,
     port::{ObjectError, Ports, Precondition, backoff},
     read::{HeadRead, Reader},
+    reason::Reason,
 };
 
 /// How a swap ended.
@@ -34,7 +35,7 @@ pub(super) enum Swap {
     /// Somebody else's write stands instead; this is the newest head.
     Lost(Known),
     /// Whether our commits stand could not be learned.
-    Unknown(String),
+    Unknown(Reason),
     /// It cannot be done; nothing happened.
     Refused(StoreError),
 }
@@ -68,25 +69,25 @@ pub(super) async fn swap(
                     Ok(Ok(Some(end))) => return end,
                     Ok(Ok(None)) => {}
                     Ok(Err(error @ StoreError::Corrupt { .. })) => return refused(error, unknown),
-                    Ok(Err(error)) => return Swap::Unknown(error.to_string()),
-                    Err(_) => return Swap::Unknown("the head could not be read in time".to_owned()),
+                    Ok(Err(error)) => return Swap::Unknown(error.into()),
+                    Err(_) => return Swap::Unknown("the head could not be read in time".into()),
                 }
             }
-            Err(_) => return Swap::Unknown(unknown.unwrap_or_else(|| "no answer in time".to_owned())),
+            Err(_) => return Swap::Unknown(unknown.unwrap_or_else(|| "no answer in time".into())),
         }
         let pause = pauses.next().unwrap_or_default();
         if Instant::now() + pause >= deadline {
-            let busy = "other writes of the head were in flight until the deadline".to_owned();
-            return refused(StoreError::Unavailable(busy), unknown);
+            let busy = "other writes of the head were in flight until the deadline";
+            return refused(StoreError::Unavailable(busy.into()), unknown);
         }
         tokio::time::sleep(pause).await;
     }
 }
 
 /// Refused, unless an earlier attempt may have succeeded, or may yet.
-fn refused(error: StoreError, unknown: Option<String>) -> Swap {
+fn refused(error: StoreError, unknown: Option<Reason>) -> Swap {
     match unknown {
-        Some(reason) => Swap::Unknown(format!("{reason}, then {error}")),
+        Some(reason) => Swap::Unknown(Reason::new(format_args!("{reason}, then"), error)),
         None => Swap::Refused(error),
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     load::{self, Folded},
     port::{Clock, Ports},
     read::Reader,
+    reason::Reason,
     schema::Schemas,
     store::{Appended, ExecuteError, Executed, Expected, OnConflict, Options, Publication},
     trace,
@@ -91,9 +92,9 @@ impl Call {
     }
 
     /// Whether its commit stands is unknown.
-    pub(crate) fn unknown(&self, reason: &str) -> StoreError {
+    pub(crate) fn unknown(&self, reason: impl Into<Reason>) -> StoreError {
         let (stream, commit) = (self.stream.clone(), self.commit_id.clone());
-        StoreError::Unknown { stream, commit, reason: reason.to_owned() }
+        StoreError::Unknown { stream, commit, reason: reason.into() }
     }
 
     /// The versions of its commit, if that stands or is drafted already, as far back as a repeat is looked for.
@@ -207,7 +208,9 @@ impl<A: Aggregate> ExecuteTask<A> {
     /// The commit stands, and this answer must not deny it.
     fn standing(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Unavailable(reason) => self.call.unknown(&reason),
+            StoreError::Unavailable(_) | StoreError::Denied(_) | StoreError::NewerSchema { .. } => {
+                self.call.unknown(error)
+            }
             error => error,
         }
     }
@@ -327,7 +330,7 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
         let answer = match (end, self.end) {
             (Ok(publication), Some(Ok(executed))) => Ok(Executed { publication, ..executed }),
             (Ok(_), Some(Err(rejection))) => Err(ExecuteError::Rejected(rejection)),
-            (Ok(_), None) => Err(StoreError::Unavailable("the command was not decided".to_owned()).into()),
+            (Ok(_), None) => Err(StoreError::Unavailable("the command was not decided".into()).into()),
             (Err(error), _) => Err(error.into()),
         };
         // The caller may have left.
@@ -400,7 +403,7 @@ impl Task for AppendTask {
     fn answer(self: Box<Self>, end: Result<Publication, StoreError>) {
         let answer = match (end, self.end) {
             (Ok(publication), Some(appended)) => Ok(Appended { publication, ..appended }),
-            (Ok(_), None) => Err(StoreError::Unavailable("the events were not appended".to_owned())),
+            (Ok(_), None) => Err(StoreError::Unavailable("the events were not appended".into())),
             (Err(error), _) => Err(error),
         };
         // The caller may have left.

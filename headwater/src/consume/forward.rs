@@ -34,7 +34,8 @@ use crate::{
     format::{commit::Commit, record::Record},
     id::{StreamId, Version},
     limits, metric,
-    port::{Entropy, Entry, Log, backoff},
+    port::{Entropy, Entry, Log, LogError, backoff},
+    reason::Reason,
     schema::Schemas,
 };
 
@@ -113,7 +114,9 @@ pub(super) async fn publish(
 ) -> Result<(), StoreError> {
     let deadline = Instant::now() + PATIENCE;
     for record in pack(derived) {
-        let Some(entry) = encode(record).map_err(StoreError::Unavailable)? else { continue };
+        let Some(entry) = encode(record).map_err(|reason| StoreError::Unavailable(reason.into()))? else {
+            continue;
+        };
         put(log, entropy, entry, deadline).await?;
     }
     Ok(())
@@ -129,21 +132,25 @@ async fn put(
     let mut pauses = backoff(entropy, Duration::from_millis(20), Duration::from_secs(1));
     let entries = [entry];
     loop {
-        let reason = match timeout_at(deadline, log.put(&entries)).await {
+        let reason: Reason = match timeout_at(deadline, log.put(&entries)).await {
             Ok(Ok(answers)) => match answers.into_iter().next() {
                 Some(Ok(_)) => {
                     metric::bytes(metric::RECORD_BYTES, entries[0].data.len());
                     return Ok(());
                 }
-                Some(Err(error)) => error.to_string(),
-                None => "no answer for the entry".to_owned(),
+                Some(Err(error)) => error.into(),
+                None => "no answer for the entry".into(),
             },
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Err(error @ LogError::Refused(_))) => return Err(error.into()),
+            Ok(Err(error)) => error.into(),
+            Err(_) => "no answer in time".into(),
         };
         let pause = pauses.next().unwrap_or_default();
         if Instant::now() + pause >= deadline {
-            return Err(StoreError::Unavailable(format!("forwarding {}: {reason}", entries[0].key)));
+            return Err(StoreError::Unavailable(Reason::new(
+                format_args!("forwarding {}", entries[0].key),
+                reason,
+            )));
         }
         metric::count(metric::PUBLISH_RETRIES, 1);
         sleep(pause).await;

@@ -121,7 +121,7 @@ impl Generations {
             sleep(pauses.next().unwrap_or_default()).await;
         }
         let reason = format!("{} was not written in {ROUNDS} rounds: {reason}", self.object);
-        Err(StoreError::Unavailable(reason).into())
+        Err(StoreError::Unavailable(reason.into()).into())
     }
 
     fn known(&self) -> Option<Known> {

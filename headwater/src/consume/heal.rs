@@ -6,7 +6,7 @@
 //! 3. A head or page that cannot be read as one parks the stream, and so does a head that is shorter than its records say:
 //!    a record that S3 does not hold is no fact (H3). What the head has is applied before. `unpark` then goes by the head.
 //!
-//! A head that is not answered is a failure of the world: [`StoreError::Unavailable`].
+//! A head that is not answered is a failure of the world: [`StoreError::Unavailable`], [`StoreError::Denied`].
 
 use std::{collections::HashMap, sync::Arc};
 

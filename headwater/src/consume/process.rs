@@ -205,9 +205,11 @@ impl ReactError {
 impl From<StoreError> for ReactError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict { .. } | StoreError::Unknown { .. } | StoreError::Unavailable(_) => {
-                Self::World(error)
-            }
+            StoreError::Conflict { .. }
+            | StoreError::Unknown { .. }
+            | StoreError::Unavailable(_)
+            | StoreError::Denied(_)
+            | StoreError::NewerSchema { .. } => Self::World(error),
             // A value that is taken is an outcome; a process that does not handle it is stuck.
             StoreError::Taken { .. }
             | StoreError::Reused { .. }

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use tokio::time::{sleep, timeout};
-use tracing::{Instrument, error, warn};
+use tracing::{Instrument, error};
 
 use super::{
     decode::{Feed, decode},
@@ -28,7 +28,7 @@ use super::{
     generation::{Generations, Known},
     heal::Heads,
     projection::Projection,
-    tell::Told,
+    tell::{Told, again},
     trace,
     work::Work,
 };
@@ -127,7 +127,7 @@ impl<P: Projection> Projector<P> {
                 stream::iter(views).buffer_unordered(VIEWS_AT_A_TIME).collect().await
             }
             Err(cause) => {
-                warn!(projection = P::NAME, %cause, "the batch must come again: which views it feeds is unknown");
+                again(P::NAME, "every view", &cause);
                 feeds.into_values().map(|feed| feed.lowest).collect()
             }
         };
@@ -145,7 +145,7 @@ impl<P: Projection> Projector<P> {
                     error!(projection = P::NAME, generation, key, %cause, "passed over a view");
                 }
                 Err(cause) => {
-                    warn!(projection = P::NAME, generation, key, %cause, "the batch must come again");
+                    again(P::NAME, &key, &cause);
                     failed = true;
                 }
             }
@@ -185,7 +185,7 @@ impl<P: Projection> Projector<P> {
             }
             sleep(pauses.next().unwrap_or_default()).await;
         }
-        Err(StoreError::Unavailable(format!("{object} was not written in {ROUNDS} rounds: {reason}")))
+        Err(StoreError::Unavailable(format!("{object} was not written in {ROUNDS} rounds: {reason}").into()))
     }
 
     /// Writes a view, if it is still the one that was read.

@@ -23,7 +23,7 @@ use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
-use tracing::{Instrument, error, warn};
+use tracing::{Instrument, error};
 
 use super::{
     decode::{Feed, decode, view_key},
@@ -35,7 +35,7 @@ use super::{
     projection::{ApplyError, Envelope, Projection},
     reads::{Reads, read},
     rule::{Step, StreamCommit},
-    tell::Told,
+    tell::{Told, again},
     timer::{Ticked, Timers},
     trace,
     work::Work,
@@ -161,7 +161,7 @@ impl<P: Process> Reactor<P> {
                 BTreeMap::new()
             }
             Err(cause) => {
-                warn!(process = P::NAME, key, %cause, "the batch must come again");
+                again(P::NAME, &key, &cause);
                 feed.lowest
             }
         }
@@ -191,7 +191,7 @@ impl<P: Process> Reactor<P> {
                         losses += 1;
                         if losses == ROUNDS {
                             let reason = format!("{object} was not written in {ROUNDS} rounds: {reason}");
-                            return Err(StoreError::Unavailable(reason));
+                            return Err(StoreError::Unavailable(reason.into()));
                         }
                         sleep(pauses.next().unwrap_or_default()).await;
                         continue;

@@ -1,12 +1,13 @@
 //! Telling: what became of a view's commits, in log and metrics, once the view stands.
 
-use tracing::{debug, info};
+use tracing::{debug, error, info, warn};
 
 use super::{
     rule::{Planned, Step, StreamCommit},
     work::Work,
 };
 use crate::{
+    error::StoreError,
     format::view::View,
     id::{StreamId, Version},
     metric,
@@ -52,6 +53,16 @@ impl Told {
             metric::count(metric::HEALED, commits);
             info!(projection, %stream, %after, version = %view.applied(stream), commits, "healed from the head");
         }
+    }
+}
+
+/// The world failed, so the batch comes again. What is denied stays so until the operator acts: an error, where all else is a
+/// warning.
+pub(super) fn again(consumer: &'static str, key: &str, cause: &StoreError) {
+    if matches!(cause, StoreError::Denied(_)) {
+        error!(consumer, key, %cause, "the batch comes again and again until the operator acts");
+    } else {
+        warn!(consumer, key, %cause, "the batch must come again");
     }
 }
 

@@ -92,7 +92,7 @@ impl Timers {
             }
             sleep(pauses.next().unwrap_or_default()).await;
         }
-        Err(StoreError::Unavailable(format!("{key} was not written in {ROUNDS} rounds: {reason}")))
+        Err(StoreError::Unavailable(format!("{key} was not written in {ROUNDS} rounds: {reason}").into()))
     }
 
     /// Hands `fire` the timers that are due at `now`, and deletes those that it reacted to.

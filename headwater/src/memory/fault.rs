@@ -9,7 +9,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let objects = FaultyObjects::new(World::new(7).objects);
-//! let lost = ObjectError::Unknown("the answer was lost".to_owned());
+//! let lost = ObjectError::Unknown("the answer was lost".into());
 //! objects.faults().script(Operation::Put, [Fault::After(lost.clone())]);
 //! assert_eq!(objects.put("a", "1".into(), Precondition::Absent).await, Err(lost));
 //! assert_eq!(objects.put("a", "1".into(), Precondition::Absent).await, Err(ObjectError::Precondition));
@@ -445,7 +445,7 @@ mod tests {
     use crate::memory::World;
 
     fn lost() -> ObjectError {
-        ObjectError::Unknown("lost".to_owned())
+        ObjectError::Unknown("lost".into())
     }
 
     #[tokio::test(start_paused = true)]

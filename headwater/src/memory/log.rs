@@ -79,7 +79,7 @@ impl MemoryLog {
         let (first, last) = stream.open_shard(shard)?.hashes;
         let middle = first + (last - first) / 2;
         if middle == last {
-            return Err(LogError::Refused(format!("{shard} owns one hash, and cannot be split")));
+            return Err(LogError::Refused(format!("{shard} owns one hash, and cannot be split").into()));
         }
         stream.open_shard(shard)?.closed = true;
         let parents = vec![shard.to_owned()];
@@ -92,7 +92,7 @@ impl MemoryLog {
         let (a, b) = (stream.open_shard(one)?.hashes, stream.open_shard(other)?.hashes);
         let hashes = (a.0.min(b.0), a.1.max(b.1));
         if a.1.checked_add(1) != Some(b.0) && b.1.checked_add(1) != Some(a.0) {
-            return Err(LogError::Refused(format!("{one} and {other} are not adjacent")));
+            return Err(LogError::Refused(format!("{one} and {other} are not adjacent").into()));
         }
         stream.open_shard(one)?.closed = true;
         stream.open_shard(other)?.closed = true;
@@ -141,7 +141,7 @@ impl MemoryLog {
 
     fn read_now(&self, cursor: &Cursor, most: usize) -> Result<Batch, LogError> {
         if !(1..=READ_RECORDS).contains(&most) {
-            return Err(LogError::Refused(format!("a read asks for 1 to 10,000 records, not {most}")));
+            return Err(LogError::Refused(format!("a read asks for 1 to 10,000 records, not {most}").into()));
         }
         let now = self.clock.now();
         let behind = place(cursor, now)?;
@@ -199,7 +199,7 @@ impl Stream {
 
 /// The limits of `PutRecords`, which refuses the whole call.
 fn check(entries: &[Entry]) -> Result<(), LogError> {
-    let refused = |reason: String| Err(LogError::Refused(reason));
+    let refused = |reason: String| Err(LogError::Refused(reason.into()));
     if !(1..=limits::PUT_RECORDS).contains(&entries.len()) {
         return refused(format!("a call puts 1 to {} records, not {}", limits::PUT_RECORDS, entries.len()));
     }
@@ -226,7 +226,7 @@ fn place(cursor: &Cursor, now: Timestamp) -> Result<u64, LogError> {
     match parsed {
         Some((_, made)) if now.duration_since(made) > CURSOR_LIFE => Err(LogError::Expired),
         Some((number, _)) => Ok(number),
-        None => Err(LogError::Refused(format!("{:?} is no cursor", cursor.token))),
+        None => Err(LogError::Refused(format!("{:?} is no cursor", cursor.token).into())),
     }
 }
 
@@ -241,11 +241,11 @@ fn sequence(number: u64) -> Result<Sequence, LogError> {
         None => format!("{}{number:02}", "9".repeat(54)),
         Some(over) => format!("1{over:056}"),
     };
-    Sequence::try_from(digits).map_err(|error| LogError::Refused(error.to_string()))
+    Sequence::try_from(digits).map_err(|error| LogError::Refused(error.into()))
 }
 
 fn no_shard(id: &str) -> LogError {
-    LogError::Refused(format!("ResourceNotFoundException: no such shard here: {id}"))
+    LogError::Refused(format!("ResourceNotFoundException: no such shard here: {id}").into())
 }
 
 #[async_trait]

@@ -87,7 +87,9 @@ impl MemoryObjects {
     fn put_now(&self, key: &str, body: Bytes, only: &Precondition) -> Result<ETag, ObjectError> {
         check_size(key, body.len())?;
         if key.is_empty() || key.len() > 1_024 {
-            return Err(ObjectError::Refused(format!("a key has 1 to 1,024 bytes, not {}", key.len())));
+            return Err(ObjectError::Refused(
+                format!("a key has 1 to 1,024 bytes, not {}", key.len()).into(),
+            ));
         }
         let mut bucket = lock(&self.bucket);
         let standing = bucket.objects.get(key).map(|object| &object.etag);
@@ -151,7 +153,9 @@ fn whole_second(at: Timestamp) -> Timestamp {
 fn check_size(key: &str, bytes: usize) -> Result<(), ObjectError> {
     if bytes > limits::OBJECT_BYTES {
         let most = limits::OBJECT_BYTES;
-        return Err(ObjectError::Refused(format!("{key} has {bytes} bytes, more than the {most} allowed")));
+        return Err(ObjectError::Refused(
+            format!("{key} has {bytes} bytes, more than the {most} allowed").into(),
+        ));
     }
     Ok(())
 }

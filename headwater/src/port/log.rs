@@ -7,6 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::reason::Reason;
+
 /// A record's place in its shard: a decimal number of up to 129 digits, compared as a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -199,13 +201,15 @@ impl EntryError {
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LogError {
     /// A time-out, a lost connection, throttling or a 5xx: whether records were put is unknown. A repeat is harmless.
     #[error("Kinesis did not answer: {0}")]
-    Unknown(String),
-    /// Kinesis understood and refused, as for a missing stream or permission; nothing happened.
+    Unknown(#[source] Reason),
+    /// Kinesis understood and refused, as for a missing stream or permission; nothing happened, and a repeat will not help:
+    /// the operator must act.
     #[error("Kinesis refused: {0}")]
-    Refused(String),
+    Refused(#[source] Reason),
     /// The cursor is too old; ask for a new one.
     #[error("the cursor has expired")]
     Expired,

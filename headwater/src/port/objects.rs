@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::reason::Reason;
+
 /// What S3 calls a version of an object's bytes: opaque, compared and sent back only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ETag(pub String);
@@ -48,6 +50,7 @@ pub struct Listed {
 
 /// Why an operation was not answered as hoped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum ObjectError {
     /// 412, or 404 for an `If-Match`: another version stands there, perhaps our own, whose answer was lost.
     #[error("the precondition does not hold")]
@@ -57,10 +60,11 @@ pub enum ObjectError {
     InFlight,
     /// A time-out, a lost connection, throttling or a 5xx: whether a write happened is unknown.
     #[error("S3 did not answer: {0}")]
-    Unknown(String),
-    /// S3 understood and refused, as for a missing bucket or permission; nothing happened, and a repeat will not help.
+    Unknown(#[source] Reason),
+    /// S3 understood and refused, as for a missing bucket or permission; nothing happened, and a repeat will not help: the
+    /// operator must act.
     #[error("S3 refused: {0}")]
-    Refused(String),
+    Refused(#[source] Reason),
 }
 
 /// A bucket.

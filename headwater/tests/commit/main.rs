@@ -9,6 +9,7 @@ mod claims;
 mod conflicts;
 mod counted;
 mod counter;
+mod denied;
 mod ids;
 mod long;
 mod member;

@@ -65,7 +65,7 @@ pub fn stream(id: &str) -> StreamId {
 }
 
 pub fn unknown() -> ObjectError {
-    ObjectError::Unknown("injected".to_owned())
+    ObjectError::Unknown("injected".into())
 }
 
 /// The head that stands.

@@ -51,9 +51,9 @@ impl Aggregate for Newer {
     }
 }
 
-fn refusal<A>(answer: Result<A, ExecuteError<TooMuch>>) -> String {
+fn refusal<A>(answer: Result<A, ExecuteError<TooMuch>>) -> StoreError {
     match answer {
-        Err(ExecuteError::Store(StoreError::Unavailable(reason))) => reason,
+        Err(ExecuteError::Store(error @ StoreError::NewerSchema { .. })) => error,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("it was decided"),
     }
@@ -78,16 +78,21 @@ async fn an_older_version_refuses_what_it_does_not_know_and_commits_nothing() {
     old.run("a", Command::Add(3)).await;
     new.store.execute::<Newer>("a", Command::Add(4), named("theirs")).await.expect("executed");
     let before = head(&world, "a").write;
-    let says = "counter/a@2 cannot be read here: schema 2 of Added is newer than 1, the newest that is known here: a newer \
-                version wrote it; deploy that version here as well";
+    let newer = StoreError::NewerSchema {
+        stream: stream("a"),
+        version: Version::new(2),
+        event: "Added".to_owned(),
+        schema: 2,
+        newest: 1,
+    };
+    let says = "counter/a@2 cannot be read here: schema 2 of Added is newer than 1, the newest that is known here; deploy the \
+                version that wrote it here as well";
+    assert_eq!(newer.to_string(), says);
     for on_conflict in [OnConflict::Retry, OnConflict::Abandon, OnConflict::Merge] {
         let options = Options { on_conflict, ..Options::default() };
-        assert_eq!(refusal(old.try_run("a", Command::Add(1), options).await), says, "{on_conflict:?}");
+        assert_eq!(refusal(old.try_run("a", Command::Add(1), options).await), newer, "{on_conflict:?}");
     }
-    assert_eq!(
-        old.store.load::<Counter>("a").await.expect_err("no state"),
-        StoreError::Unavailable(says.to_owned())
-    );
+    assert_eq!(old.store.load::<Counter>("a").await.expect_err("no state"), newer);
     match old.try_run("a", Command::Add(4), named("theirs")).await {
         Err(ExecuteError::Store(StoreError::Unknown { commit, .. })) => assert_eq!(commit.as_str(), "theirs"),
         other => panic!("it stands, and its answer must not deny it: {other:?}"),

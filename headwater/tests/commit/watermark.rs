@@ -34,7 +34,7 @@ fn blind(process: &Process) {
 
 fn unavailable(answer: Answer) -> String {
     match answer {
-        Err(ExecuteError::Store(StoreError::Unavailable(reason))) => reason,
+        Err(ExecuteError::Store(StoreError::Unavailable(reason))) => reason.to_string(),
         other => panic!("{other:?}"),
     }
 }

@@ -1,8 +1,13 @@
 //! What the AWS ports make of failures: refused only where the service said so, unknown in every other case, and always
 //! within the deadline.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_object::GetObjectError,
+};
 use headwater::{
     aws::{Clients, Settings, connect},
     port::{Cursor, ETag, Entry, Got, Log, LogError, ObjectError, Objects, Precondition, Start},
@@ -98,6 +103,23 @@ async fn wrong_credentials_are_refused() {
         let clients = connect(&settings).await.expect("clients");
         all_refused(&clients, "store", "commits", "AWS_ACCESS_KEY_ID").await;
     }
+}
+
+#[tokio::test]
+async fn a_role_without_a_right_is_refused_with_what_helps_and_the_cause() {
+    let (aws, clients) = aws().await;
+    aws.on_request(|request: &Request| {
+        let kinesis = request.stream.is_some();
+        Fault::Respond(
+            http::StatusCode::FORBIDDEN,
+            if kinesis { "AccessDeniedException" } else { "AccessDenied" },
+        )
+    });
+    all_refused(&clients, "store", "commits", "permissions of the role").await;
+    let error = clients.objects("store").get("a", None).await.expect_err("denied");
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let mut sdk = causes.filter_map(|cause| cause.downcast_ref::<SdkError<GetObjectError, HttpResponse>>());
+    assert_eq!(sdk.find_map(ProvideErrorMetadata::code), Some("AccessDenied"), "{error:?}");
 }
 
 #[tokio::test]

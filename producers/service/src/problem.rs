@@ -11,6 +11,8 @@
 //! | `conflict` | 409 | retry |
 //! | `unknown` | 503 | retry with the same `Idempotency-Key`, also given as `idempotency_key` where the store knows it |
 //! | `unavailable`, `overloaded` | 503 | retry after `Retry-After` seconds; nothing happened |
+//! | `newer-schema` | 503 | retry after `Retry-After` seconds: a deployment is under way, or was forgotten; nothing happened |
+//! | `denied` | 500 | nothing: the service lacks a right, and no retry helps; its operator must act. Nothing happened |
 //! | `corrupt`, `internal` | 500 | nothing: the operator's log has the reason, the answer does not |
 //!
 //! A domain adds its own kinds with [`Problem::new`].
@@ -183,12 +185,30 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => {
                 tracing::warn!(error = words, "the store is unavailable");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store does not answer")
-                    .with_detail("nothing was committed: retry later")
+                    .with_detail("retry later: a command that is answered so had no effect")
                     .with_retry_after(2)
+            }
+            // Not 502, 503 or 504, which proxies and clients take for a reason to ask again.
+            StoreError::Denied(_) => {
+                tracing::error!(error = words, "the store denies the service what it needs");
+                let title = "the service lacks a right: its operator must act";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "denied", title)
+                    .with_detail("no retry helps: a command that is answered so had no effect")
+            }
+            StoreError::NewerSchema { .. } => {
+                tracing::error!(error = words, "a newer version wrote what is to be read");
+                let title = "a newer version of the service wrote this";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "newer-schema", title)
+                    .with_detail("it is not known here yet, and the request had no effect: retry later")
+                    .with_retry_after(10)
             }
             StoreError::Corrupt { .. } => {
                 tracing::error!(error = words, "the store is corrupt");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "corrupt", "what is stored can't be read")
+            }
+            _ => {
+                tracing::error!(error = words, "the store failed");
+                Self::internal()
             }
         }
     }
@@ -260,7 +280,7 @@ mod tests {
     fn an_unknown_commit_tells_how_to_retry() {
         let commit: CommitId = "key-1".parse().expect("a commit id");
         let problem =
-            Problem::from(StoreError::Unknown { stream: stream(), commit, reason: "secret".to_owned() });
+            Problem::from(StoreError::Unknown { stream: stream(), commit, reason: "secret".into() });
         let json = serde_json::to_value(&problem).expect("serializes");
         assert_eq!((&json["type"], &json["idempotency_key"]), (&"/problems/unknown".into(), &"key-1".into()));
         assert!(json["detail"].as_str().is_some_and(|detail| detail.contains("same Idempotency-Key")));
@@ -271,10 +291,31 @@ mod tests {
     }
 
     #[test]
+    fn what_no_retry_mends_asks_for_none() {
+        let denied = Problem::from(StoreError::Denied("AccessDenied".into()));
+        assert_eq!(serde_json::to_value(&denied).expect("serializes")["type"], "/problems/denied");
+        let denied = denied.into_response();
+        assert_eq!(denied.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!denied.headers().contains_key("retry-after"));
+        let event = "Opened".to_owned();
+        let newer = StoreError::NewerSchema {
+            stream: stream(),
+            version: Version::new(1),
+            event,
+            schema: 2,
+            newest: 1,
+        };
+        let newer = Problem::from(newer);
+        assert_eq!(serde_json::to_value(&newer).expect("serializes")["type"], "/problems/newer-schema");
+        assert!(newer.into_response().headers().contains_key("retry-after"), "a deployment may be under way");
+    }
+
+    #[test]
     fn reasons_of_the_store_stay_inside() {
-        let unavailable = json(StoreError::Unavailable("secret".to_owned()));
+        let unavailable = json(StoreError::Unavailable("secret".into()));
+        let denied = json(StoreError::Denied("secret".into()));
         let corrupt = json(StoreError::Corrupt { key: "secret".to_owned(), reason: "secret".to_owned() });
-        for ((status, json), expected) in [(unavailable, 503), (corrupt, 500)] {
+        for ((status, json), expected) in [(unavailable, 503), (denied, 500), (corrupt, 500)] {
             assert_eq!(status.as_u16(), expected);
             assert!(!json.to_string().contains("secret"), "{json}");
         }

@@ -53,7 +53,7 @@ async fn parallel_withdrawals_of_two_processes_never_pass_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_committed_command_is_told_as_done_while_kinesis_does_not_answer() {
     let services = Services::with_account(0, 100).await;
-    let down = || Fault::Before(LogError::Unknown("down".to_owned()));
+    let down = || Fault::Before(LogError::Unknown("down".into()));
     services.log.faults().hook(move |_| down());
     let headers = [("idempotency-key", "order-7")];
     let withdrawn = services.post(PATH, json!({"amount": 30}), &headers).await;
@@ -69,7 +69,7 @@ async fn a_committed_command_is_told_as_done_while_kinesis_does_not_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_told_as_unknown_and_its_retry_takes_effect_once() {
     let services = Services::with_account(0, 100).await;
-    let lost = || ObjectError::Unknown("lost".to_owned());
+    let lost = || ObjectError::Unknown("lost".into());
     services.objects.faults().hook(move |call| match (call.operation, call.key.starts_with("heads/")) {
         (Operation::Put, true) => Fault::After(lost()),
         (Operation::Get, true) => Fault::Before(lost()),
@@ -88,7 +88,7 @@ async fn a_lost_answer_is_told_as_unknown_and_its_retry_takes_effect_once() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_is_told_as_unavailable() {
     let services = Services::alone();
-    services.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("secret".to_owned())));
+    services.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("secret".into())));
     let answer = services.post(PATH, json!({"amount": 30}), &[]).await;
     answer.is_problem(503, "unavailable");
     assert!(answer.headers.contains_key("retry-after"));

@@ -131,7 +131,7 @@ async fn a_service_that_is_set_up_wrongly_says_so_and_writes_nothing() {
     let but = |name: &str, value: &'static str| {
         right.map(|(variable, right)| (variable, if variable == name { value } else { right }))
     };
-    let unavailable = Refusal::of(503, "/problems/unavailable");
+    let denied = Refusal::of(500, "/problems/denied");
     for (what, environment) in [
         ("a missing bucket", but("HEADWATER_STORE", "nowhere")),
         ("an unknown key", but("AWS_ACCESS_KEY_ID", "stranger")),
@@ -140,7 +140,7 @@ async fn a_service_that_is_set_up_wrongly_says_so_and_writes_nothing() {
         let service = Service::start("accounts", &environment).await;
         let before = Standing::of(&local, &ports).await;
         let answer = service.open("7").await;
-        assert_eq!(unavailable.differs(&answer), None, "{what}");
+        assert_eq!(denied.differs(&answer), None, "{what}");
         assert_eq!(Standing::of(&local, &ports).await, before, "{what}: something was written");
     }
     // A missing stream is found out only after the commit: it stands, the answer says that Kinesis does not have it, and

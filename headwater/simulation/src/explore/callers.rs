@@ -109,14 +109,12 @@ pub(super) fn wrong(
                 failed(&stream, &name, &told.what, commits)
             }
         }
-        Word::Unknown(reason) | Word::Unavailable(reason) if !harmed => {
+        Word::Unknown(reason) | Word::Unavailable { reason, .. } if !harmed => {
             broken(Invariant::H8, format!("{name} failed, and nothing had gone wrong: {reason}"))
         }
         // Who asks again has learned nothing new, unless its process has read that the commit stands, and had the time.
-        Word::Unavailable(reason) if told.turn.attempt > 1 && (!seen || reason == "the deadline passed") => {
-            Vec::new()
-        }
-        Word::Unavailable(_) => failed(&stream, &name, &told.what, commits),
+        Word::Unavailable { late, .. } if told.turn.attempt > 1 && (!seen || *late) => Vec::new(),
+        Word::Unavailable { .. } => failed(&stream, &name, &told.what, commits),
         Word::Unknown(_) => Vec::new(),
         Word::Absurd(error) => broken(Invariant::H8, format!("{name}: {error}")),
     }
@@ -132,7 +130,7 @@ pub(super) fn wrong_in_the_end(case: &Case, standing: &Standing, told: &[&Told])
         match &told.what {
             Word::Committed { repeat: false, .. } => *first.entry((stream, name)).or_default() += 1,
             // Of one that was asked for before, the first request may still be in the air.
-            Word::Conflict { .. } | Word::Unavailable(_) if told.turn.attempt == 1 => {
+            Word::Conflict { .. } | Word::Unavailable { .. } if told.turn.attempt == 1 => {
                 violations.extend(failed(&stream, &name, &told.what, commits));
             }
             _ => {}

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use headwater::{
-    Publication, StoreError, Version,
+    DeadlinePassed, Publication, Reason, StoreError, Version,
     format::key,
     port::{
         Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Position,
@@ -53,7 +53,11 @@ pub(super) enum Word {
         actual: Version,
     },
     Unknown(String),
-    Unavailable(String),
+    Unavailable {
+        reason: String,
+        /// It waited until its deadline.
+        late: bool,
+    },
     /// What no case gives a reason for.
     Absurd(String),
 }
@@ -112,7 +116,7 @@ impl Told {
             }
             Word::Loaded { version, .. } => Word::Loaded { version: *version, state: Vec::new() },
             Word::Unknown(_) => Word::Unknown(String::new()),
-            Word::Unavailable(_) => Word::Unavailable(String::new()),
+            Word::Unavailable { .. } => Word::Unavailable { reason: String::new(), late: false },
             Word::Conflict { .. } | Word::Absurd(_) => self.what.clone(),
         };
         Self { turn: self.turn, what }
@@ -123,12 +127,11 @@ impl Word {
     pub(super) fn failed(error: &StoreError) -> Self {
         match error {
             StoreError::Conflict { actual, .. } => Self::Conflict { actual: *actual },
-            StoreError::Unknown { reason, .. } => Self::Unknown(reason.clone()),
-            StoreError::Unavailable(reason) => Self::Unavailable(reason.clone()),
-            StoreError::Taken { .. }
-            | StoreError::Reused { .. }
-            | StoreError::Invalid { .. }
-            | StoreError::Corrupt { .. } => Self::Absurd(error.to_string()),
+            StoreError::Unknown { reason, .. } => Self::Unknown(reason.to_string()),
+            StoreError::Unavailable(reason) => {
+                Self::Unavailable { reason: reason.to_string(), late: reason.is::<DeadlinePassed>() }
+            }
+            _ => Self::Absurd(error.to_string()),
         }
     }
 }
@@ -144,7 +147,7 @@ impl std::fmt::Display for Word {
             Self::Loaded { version, .. } => write!(f, "the state at {version}"),
             Self::Conflict { actual } => write!(f, "conflict, the stream is at {actual}"),
             Self::Unknown(reason) => write!(f, "unknown: {reason}"),
-            Self::Unavailable(reason) => write!(f, "unavailable: {reason}"),
+            Self::Unavailable { reason, .. } => write!(f, "unavailable: {reason}"),
             Self::Absurd(error) => f.write_str(error),
         }
     }
@@ -159,12 +162,12 @@ pub(super) fn published(publication: Publication) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Gate(pub(super) Arc<Desk>);
 
-fn unused(what: &str) -> String {
-    format!("an explored process does not {what}")
+fn unused(what: &str) -> Reason {
+    format!("an explored process does not {what}").into()
 }
 
-fn lost() -> String {
-    "the answer was lost".to_owned()
+fn lost() -> Reason {
+    "the answer was lost".into()
 }
 
 #[async_trait]
@@ -207,8 +210,7 @@ impl Log for Gate {
             return Err(LogError::Unknown(lost()));
         };
         // The place of a record is nothing to a writer.
-        let sequence =
-            || Sequence::try_from("0".to_owned()).map_err(|error| LogError::Refused(error.to_string()));
+        let sequence = || Sequence::try_from("0".to_owned()).map_err(|error| LogError::Refused(error.into()));
         let answer = |taken: bool| -> Result<Result<Position, EntryError>, LogError> {
             Ok(if taken {
                 Ok(Position { shard: String::new(), sequence: sequence()? })

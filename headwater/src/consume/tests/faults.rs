@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn lost() -> ObjectError {
-    ObjectError::Unknown("lost".to_owned())
+    ObjectError::Unknown("lost".into())
 }
 
 /// Two views, a gap with pages, a repeat.

@@ -189,14 +189,14 @@ proptest! {
             let drawn = faults.clone();
             let at = |drawn: &[u8], number: u64| drawn.get(usize::try_from(number).expect("few")).copied();
             bench.objects.faults().hook(move |call| match at(&drawn, call.number) {
-                Some(0..8) => Fault::After(ObjectError::Unknown("lost".to_owned())),
+                Some(0..8) => Fault::After(ObjectError::Unknown("lost".into())),
                 Some(delay @ 8..40) => Fault::Delay(Duration::from_millis(u64::from(delay))),
                 _ => Fault::None,
             });
             second.log.faults().hook(move |call| match at(&faults, call.number) {
-                Some(0..8) => Fault::Before(LogError::Unknown("lost".to_owned())),
-                Some(8..16) => Fault::After(LogError::Unknown("lost".to_owned())),
-                Some(late @ 16..22) => Fault::Late(LogError::Unknown("late".to_owned()), Duration::from_millis(u64::from(late) * 9)),
+                Some(0..8) => Fault::Before(LogError::Unknown("lost".into())),
+                Some(8..16) => Fault::After(LogError::Unknown("lost".into())),
+                Some(late @ 16..22) => Fault::Late(LogError::Unknown("late".into()), Duration::from_millis(u64::from(late) * 9)),
                 Some(delay @ 22..50) => Fault::Delay(Duration::from_millis(u64::from(delay))),
                 _ => Fault::None,
             });
@@ -224,7 +224,7 @@ async fn a_view_is_not_written_before_its_derived_records_are_acknowledged() {
     let bench = Bench::new();
     let second = Second::new(&bench);
     let (of, commits) = (stream("account/1"), plain(6));
-    second.log.faults().hook(|_| Fault::Before(LogError::Unknown("down".to_owned())));
+    second.log.faults().hook(|_| Fault::Before(LogError::Unknown("down".into())));
     let failed = second.projector(&bench).project(&[record(5, &of, &commits)]).await;
     assert_eq!(failed.into_values().collect::<Vec<_>>(), [super::number(5)]);
     assert!(view(&bench).is_none());

@@ -94,7 +94,7 @@ async fn many_streams_may_park_in_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mended_projection_goes_on_from_the_head() {
-    for fault in [None, Some(Fault::After(ObjectError::Unknown("lost".to_owned())))] {
+    for fault in [None, Some(Fault::After(ObjectError::Unknown("lost".into())))] {
         let bench = Bench::new();
         let (one, two, commits) =
             (stream("account/a-1"), stream("account/a-2"), poisoned(bad()[1].0.clone()));

@@ -131,7 +131,7 @@ impl Bench {
 }
 
 fn lost() -> ObjectError {
-    ObjectError::Unknown("lost".to_owned())
+    ObjectError::Unknown("lost".into())
 }
 
 #[tokio::test(start_paused = true)]

@@ -249,7 +249,7 @@ async fn of_two_rebuilds_only_the_one_that_was_begun_last_serves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_to_the_pointer_is_decided_by_what_stands() {
-    let lost = || ObjectError::Unknown("lost".to_owned());
+    let lost = || ObjectError::Unknown("lost".into());
     for fault in [Fault::After(lost()), Fault::Before(lost()), Fault::Before(ObjectError::InFlight)] {
         let bench = Bench::new();
         let histories = scene(&bench).await;
@@ -351,7 +351,7 @@ async fn a_pointer_that_is_not_told_brings_the_batch_again() {
     assert!(bench.world.objects.remove(&pointer));
     let at = pointer.clone();
     bench.objects.faults().hook(move |call| {
-        if call.key == at { Fault::Before(ObjectError::Unknown("lost".to_owned())) } else { Fault::None }
+        if call.key == at { Fault::Before(ObjectError::Unknown("lost".into())) } else { Fault::None }
     });
     failed(&bench).await;
     bench.objects.faults().clear();

@@ -65,12 +65,12 @@ async fn a_timer_is_set_before_anything_is_done() {
     bench.store(&one, &commits, 0);
     bench.objects.faults().hook(|call| {
         let timer = call.key.starts_with("timers/");
-        if timer { Fault::Before(ObjectError::Unknown("lost".to_owned())) } else { Fault::None }
+        if timer { Fault::Before(ObjectError::Unknown("lost".into())) } else { Fault::None }
     });
     let failed = bench.reactor_of(reminding()).react(&[record(1, &one, &commits)]).await;
     assert_eq!((failed.len(), bench.tally("1").await), (1, Tally::default()), "the world failed");
     bench.objects.faults().clear();
-    let lost = Fault::After(ObjectError::Unknown("lost".to_owned()));
+    let lost = Fault::After(ObjectError::Unknown("lost".into()));
     bench.objects.faults().script(Operation::Put, [lost]);
     assert!(bench.reactor_of(reminding()).react(&[record(1, &one, &commits)]).await.is_empty());
     assert_eq!((timers(&bench), bench.tally("1").await.added), (1, vec![1]));
@@ -127,6 +127,6 @@ async fn timers_that_nobody_can_react_to_stand_in_nobodys_way() {
 async fn a_listing_that_is_not_answered_fails_the_tick() {
     let bench = bench();
     put(&bench, "1", 1);
-    bench.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("lost".to_owned())));
+    bench.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("lost".into())));
     assert!(bench.reactor().tick().await.is_err());
 }

@@ -162,7 +162,7 @@ impl Bank {
                 Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY, body)) => {
                     self.tally.retry();
                     // The others say that nothing happened.
-                    unanswered |= body.contains("/problems/unknown");
+                    unanswered |= is_problem(&body, "unknown");
                     body
                 }
                 Ok((status, body)) => return Ok(Answered { status, body, unanswered }),
@@ -183,6 +183,17 @@ impl Bank {
         let response = request.timeout(self.plan.request).send().await?;
         Ok((response.status(), response.text().await?))
     }
+}
+
+/// Whether an answer is a problem of this kind.
+pub(super) fn is_problem(body: &str, kind: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Problem<'a> {
+        #[serde(rename = "type")]
+        kind: &'a str,
+    }
+    let problem = serde_json::from_str::<Problem<'_>>(body);
+    problem.is_ok_and(|problem| problem.kind.strip_prefix("/problems/") == Some(kind))
 }
 
 async fn pause(chance: &mut Rng) {

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{DriveError, Plan};
+use super::{DriveError, Plan, client::is_problem};
 
 /// How long a client repeats a registration.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -50,7 +50,7 @@ async fn want(plan: &Plan, http: &Client, name: &str, user: u8) -> Result<bool, 
                 let body = response.text().await.unwrap_or_default();
                 match status {
                     StatusCode::CREATED => return Ok(true),
-                    StatusCode::CONFLICT if body.contains("/problems/taken") => return Ok(false),
+                    StatusCode::CONFLICT if is_problem(&body, "taken") => return Ok(false),
                     StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => body,
                     _ => return Err(failed(format!("{status}: {body}"))),
                 }

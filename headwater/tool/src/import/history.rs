@@ -176,7 +176,7 @@ impl Committer<'_> {
             }
             tries += 1;
             if tries == TRIES {
-                let gone = || StoreError::Unavailable("the store did not answer".to_owned());
+                let gone = || StoreError::Unavailable("the store did not answer".into());
                 return Some((number, error.unwrap_or_else(gone)));
             }
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -192,7 +192,7 @@ impl Committer<'_> {
                     done.stood.get_or_insert(!history.is_empty());
                     history
                 }
-                Err(error @ StoreError::Corrupt { .. }) => {
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Denied(_))) => {
                     return Left::Fatal(lines.first().map_or(0, |line| line.number), error);
                 }
                 Err(error) => return Left::Lines(lines, Some(error)),
@@ -246,7 +246,9 @@ impl Committer<'_> {
                     certain = false;
                     done.bad.push(BadLine::new(line.number, field, rule));
                 }
-                Some(Err(fatal @ StoreError::Corrupt { .. })) => return Left::Fatal(line.number, fatal),
+                Some(Err(fatal @ (StoreError::Corrupt { .. } | StoreError::Denied(_)))) => {
+                    return Left::Fatal(line.number, fatal);
+                }
                 Some(Err(StoreError::Conflict { .. })) if presumed => {
                     stood = true;
                     left.push(line);

@@ -85,8 +85,8 @@ async fn is_used(head: &Head, document: &[u8]) {
 /// `Unknown`.
 fn expected(error: Option<StoreError>) {
     match error {
-        None | Some(StoreError::Corrupt { .. } | StoreError::Invalid { .. }) => {}
-        Some(StoreError::Unavailable(reason)) if reason.contains("a newer version wrote it") => {}
+        None
+        | Some(StoreError::Corrupt { .. } | StoreError::Invalid { .. } | StoreError::NewerSchema { .. }) => {}
         Some(error) => panic!("{error}"),
     }
 }
