@@ -22,11 +22,19 @@
 //! An answer that was lost is no special case: what stands at the key is ordinal k + 1, whoever wrote it, and the archiver
 //! goes on from what it covers. A PUT that happens late meets its own condition.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BinaryHeap, VecDeque},
+    future::ready,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use headwater::port::{Entropy, Got, ObjectError, Objects, Precondition, Sequence, backoff};
+use headwater::port::{
+    Entropy, Got, Keys, Listed, ObjectError, Objects, Precondition, Sequence, backoff, pages,
+};
 use jiff::{ToSpan, civil::Date};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -37,6 +45,9 @@ use crate::{
 
 /// Segments that are read at a time on the way back.
 pub(crate) const SEGMENTS_AT_A_TIME: u8 = 16;
+
+/// Segments whose places are in memory at once: 16 MiB.
+const AT_ONCE: usize = 1_000_000;
 
 /// Why a chain could not be read or continued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,44 +139,77 @@ impl Chain {
         place.key(&self.prefix)
     }
 
-    /// The segments that stand after `place`, up to 1,000 of them, oldest first; the oldest of all after `None`.
+    /// The segments after `place`, oldest first, all of them after `None`: no more than a million at once, the oldest. A
+    /// listing for each 1,000 that the chain has there.
     pub async fn after(&self, place: Option<Place>) -> Result<Vec<Place>, ChainError> {
-        let mut after = place.map(|place| self.key(place));
-        loop {
-            let listed = self.list(after.as_deref()).await?;
-            let places: Vec<Place> =
-                listed.iter().filter_map(|key| Place::parse(&self.prefix, key)).collect();
-            if !places.is_empty() || listed.is_empty() {
-                return Ok(places);
+        // The newest of them on top.
+        let mut oldest = BinaryHeap::new();
+        let mut pages = pin!(self.places(self.keys_after(place)));
+        while let Some(page) = pages.try_next().await? {
+            for place in page {
+                oldest.push(place);
+                if oldest.len() > AT_ONCE {
+                    oldest.pop();
+                }
             }
-            after = listed.into_iter().last();
         }
+        Ok(oldest.into_sorted_vec())
     }
 
-    /// The newest segment. `near` is a day on which it is likely to stand: the search begins there.
-    ///
-    /// A day with segments is searched backwards from `near` in growing strides, then the newest segment forwards, in
-    /// strides over ordinals: some listings, whatever the length of the chain.
+    /// The oldest segment after `place`, of all after `None`. Two listings, where the bucket has an order.
+    pub async fn first(&self, place: Option<Place>) -> Result<Option<Place>, ChainError> {
+        let (mut first, mut keys) = (None, self.keys_after(place));
+        while let Some(older) = self.some(keys.clone()).await? {
+            first = Some(older);
+            keys = keys.before(self.key(older));
+        }
+        Ok(first)
+    }
+
+    /// The newest segment after `place`. A listing for each 1,000 that the chain has there.
+    pub async fn newest_after(&self, place: Place) -> Result<Option<Place>, ChainError> {
+        let newest = |newest, page: Vec<Place>| ready(Ok(page.into_iter().max().max(newest)));
+        self.places(self.keys_after(Some(place))).try_fold(None, newest).await
+    }
+
+    /// The newest segment. `near` is a day on which it is likely to be: the search begins there, and goes back in growing
+    /// strides. Some listings, and one for each 1,000 that the chain has from there on.
     pub async fn newest(&self, near: Date) -> Result<Option<Place>, ChainError> {
-        let (mut newest, mut days) = (None, 0_i32);
-        while newest.is_none() {
-            let day = near.checked_sub(days.days()).unwrap_or(Date::MIN);
-            newest = self.after(Some(Place { date: day, ordinal: 0 })).await?.pop();
-            if newest.is_none() && (day == Date::MIN || (days == 0 && self.after(None).await?.is_empty())) {
-                return Ok(None);
+        let mut days = 0_i32;
+        loop {
+            let date = near.checked_sub(days.days()).unwrap_or(Date::MIN);
+            let newest = self.newest_after(Place { date, ordinal: 0 }).await?;
+            let is_empty = newest.is_none() && days == 0 && self.some(self.keys_after(None)).await?.is_none();
+            if newest.is_some() || is_empty || date == Date::MIN {
+                return Ok(newest);
             }
             days = days.saturating_mul(2).max(1);
         }
-        let mut stride = 0_u64;
-        while let Some(place) = newest {
-            let beyond = Place { ordinal: place.ordinal.saturating_add(stride), ..place };
-            match self.after(Some(beyond)).await?.pop() {
-                Some(further) => (newest, stride) = (Some(further), stride.saturating_mul(2).max(1_000)),
-                None if stride == 0 => break,
-                None => stride = if stride > 1_000 { stride / 2 } else { 0 },
+    }
+
+    fn keys_after(&self, place: Option<Place>) -> Keys {
+        let keys = Keys::under(&self.prefix);
+        match place {
+            Some(place) => keys.after(self.key(place)),
+            None => keys,
+        }
+    }
+
+    /// The segments among these keys, page after page.
+    fn places(&self, keys: Keys) -> impl Stream<Item = Result<Vec<Place>, ChainError>> + Send + '_ {
+        let place = |listed: Listed| Place::parse(&self.prefix, &listed.key);
+        self.pages(keys).map_ok(move |page| page.into_iter().filter_map(place).collect())
+    }
+
+    /// The oldest segment of the first page that has one.
+    async fn some(&self, keys: Keys) -> Result<Option<Place>, ChainError> {
+        let mut pages = pin!(self.places(keys));
+        while let Some(page) = pages.try_next().await? {
+            if let Some(oldest) = page.into_iter().min() {
+                return Ok(Some(oldest));
             }
         }
-        Ok(newest)
+        Ok(None)
     }
 
     /// Reads the segment at `place`; `None` where none stands.
@@ -254,18 +298,16 @@ impl Chain {
         }
     }
 
-    async fn list(&self, after: Option<&str>) -> Result<Vec<String>, ChainError> {
-        self.list_prefix(&self.prefix, after).await
-    }
-
-    /// Up to 1,000 keys under any prefix.
-    pub(crate) async fn list_prefix(
+    /// The pages of any keys of the bucket, in no order.
+    pub(crate) fn pages(
         &self,
-        prefix: &str,
-        after: Option<&str>,
-    ) -> Result<Vec<String>, ChainError> {
-        let listed = self.repeat(prefix, || self.objects.list(prefix, after)).await?;
-        Ok(listed.into_iter().map(|object| object.key).collect())
+        keys: Keys,
+    ) -> impl Stream<Item = Result<Vec<Listed>, ChainError>> + Send + use<> {
+        let chain = self.clone();
+        pages(move |from| {
+            let (chain, keys) = (chain.clone(), keys.clone());
+            async move { chain.repeat(&keys.prefix, || chain.objects.list(&keys, from.as_ref())).await }
+        })
     }
 
     async fn repeat<T, F>(&self, key: &str, ask: impl Fn() -> F) -> Result<T, ChainError>

@@ -39,11 +39,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
     format::{FormatError, key, watermark::Watermark},
-    port::{ETag, Got, Listed, ObjectError, Objects, Ports, Precondition},
+    port::{ETag, Got, Keys, Listed, ObjectError, Objects, Ports, Precondition},
     read::Reader,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -223,11 +223,9 @@ impl Relay {
     ) -> Result<Vec<StreamId>, Stays> {
         let recent =
             |head: &&Listed| since.is_none_or(|since| head.modified >= since) && head.modified < through;
-        let (mut candidates, mut after) = (Vec::new(), None::<String>);
-        loop {
-            let listed = self.reader.list(key::HEADS, after.as_deref()).await?;
-            let Some(last) = listed.last() else { break };
-            after = Some(last.key.clone());
+        let mut candidates = Vec::new();
+        let mut pages = pin!(self.reader.pages(Keys::under(key::HEADS)));
+        while let Some(listed) = pages.try_next().await? {
             report.heads += listed.len() as u64;
             candidates.extend(listed.iter().filter(recent).filter_map(|head| key::stream_of_head(&head.key)));
         }

@@ -11,6 +11,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,7 +25,7 @@ use futures::{
 };
 use headwater::{
     Schemas,
-    port::{Entropy, Objects},
+    port::{Entropy, Keys, Listed, Objects, any, folders},
 };
 use jiff::{Timestamp, civil::Date};
 use serde::de::DeserializeOwned;
@@ -36,7 +37,7 @@ use tokio::{
 use crate::{
     archive::check_next,
     chain::{Chain, ChainError, Tail},
-    place::{Place, day, shard_prefix, stream_prefix},
+    place::{Place, day, stream_prefix},
     segment::{Archived, Event, Footer, Segment, SegmentError, Span},
 };
 
@@ -117,20 +118,9 @@ impl Replay {
     /// The shards that have segments.
     pub async fn shards(&self) -> Result<Vec<String>, ChainError> {
         let prefix = stream_prefix(&self.stream);
-        let (mut shards, mut after): (Vec<String>, Option<String>) = (Vec::new(), None);
-        loop {
-            let listed = self.chain("").list_prefix(&prefix, after.as_deref()).await?;
-            let Some(key) = listed.into_iter().next() else { return Ok(shards) };
-            let shard = key.strip_prefix(&prefix).and_then(|rest| rest.strip_prefix("shard="));
-            after = Some(match shard.and_then(|rest| rest.split_once('/')) {
-                Some((shard, _)) => {
-                    shards.push(shard.to_owned());
-                    // Beyond every key of the shard, which go on with "dt=".
-                    format!("{}~", shard_prefix(&self.stream, shard))
-                }
-                None => key,
-            });
-        }
+        let chain = self.chain("");
+        let folders = folders(&prefix, |keys| any(chain.pages(keys))).await?;
+        Ok(folders.iter().filter_map(|folder| folder.strip_prefix("shard=")).map(str::to_owned).collect())
     }
 
     /// The chain of one shard.
@@ -141,15 +131,14 @@ impl Replay {
 
     /// The number of segments from the asked day on: by their keys, which costs a listing per thousand.
     pub async fn segments(&self) -> Result<u64, ChainError> {
-        let (prefix, mut segments, mut after) = (stream_prefix(&self.stream), 0, None::<String>);
-        loop {
-            let listed = self.chain("").list_prefix(&prefix, after.as_deref()).await?;
-            let Some(last) = listed.last() else { return Ok(segments) };
-            after = Some(last.clone());
-            let place = |key: &String| Place::parse(key.get(..key.find("dt=")?)?, key);
-            let wanted = |place: &Place| self.wanted.from.is_none_or(|from| place.date >= from);
-            segments += listed.iter().filter_map(place).filter(wanted).count() as u64;
+        let place = |Listed { key, .. }: &Listed| Place::parse(key.get(..key.find("dt=")?)?, key);
+        let wanted = |place: &Place| self.wanted.from.is_none_or(|from| place.date >= from);
+        let (mut segments, keys) = (0, Keys::under(stream_prefix(&self.stream)));
+        let mut pages = pin!(self.chain("").pages(keys));
+        while let Some(page) = pages.try_next().await? {
+            segments += page.iter().filter_map(place).filter(wanted).count() as u64;
         }
+        Ok(segments)
     }
 
     /// Every wanted commit once, in version order per stream. The first error ends it.
@@ -251,7 +240,7 @@ impl Replay {
     async fn begin(&self, shard: &str) -> Result<Option<Begin>, ChainError> {
         let chain = self.chain(shard);
         let from = self.wanted.from.map(|date| Place { date, ordinal: 0 });
-        let first = chain.after(from).await?.into_iter().next();
+        let first = chain.first(from).await?;
         let place = match (first, from) {
             (None, Some(from)) => chain.newest(from.date).await?,
             (first, None) => first,

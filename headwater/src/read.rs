@@ -3,7 +3,7 @@
 //! A read is repeated, with growing pauses, while S3 does not answer; it gives up as [`StoreError::Unavailable`] after
 //! the reader's patience. What S3 refuses is [`StoreError::Denied`] at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -19,7 +19,10 @@ use crate::{
         page::Page,
     },
     id::{StreamId, Version},
-    port::{ETag, Entropy, Got, Listed, ObjectError, Objects, Ports, backoff},
+    port::{
+        ETag, Entropy, Got, Keys, Listed, Listing, ObjectError, Objects, Ports, Token, any, backoff, folders,
+        pages,
+    },
     reason::Reason,
 };
 
@@ -75,22 +78,30 @@ impl Reader {
         self.patiently(key, || self.objects.get(key, known)).await
     }
 
-    /// Up to 1,000 objects under `prefix` behind the key `after`, in the order of their keys; none only if there are no
-    /// more.
-    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        self.patiently(prefix, || self.objects.list(prefix, after)).await
+    /// Every page of a listing, to its end: in no order, and empty ones too.
+    pub fn pages(&self, keys: Keys) -> impl Stream<Item = Result<Vec<Listed>, StoreError>> + Send + use<> {
+        let reader = self.clone();
+        pages(move |from| {
+            let (reader, keys) = (reader.clone(), keys.clone());
+            async move { reader.page_of(&keys, from.as_ref()).await }
+        })
     }
 
-    /// Every key under `prefix`, in order: a listing for each 1,000.
+    /// Every key under `prefix`, in order: a listing for each 1,000, and all of them in memory.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let mut keys: Vec<String> = Vec::new();
-        loop {
-            let listed = self.list(prefix, keys.last().map(String::as_str)).await?;
-            if listed.is_empty() {
-                return Ok(keys);
-            }
-            keys.extend(listed.into_iter().map(|listed| listed.key));
-        }
+        let listed: Vec<Listed> = self.pages(Keys::under(prefix)).try_concat().await?;
+        let mut keys: Vec<String> = listed.into_iter().map(|listed| listed.key).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// The names directly under `prefix` that have keys below them, in order: two listings each, however many the keys are.
+    pub async fn folders(&self, prefix: &str) -> Result<BTreeSet<String>, StoreError> {
+        folders(prefix, |keys| any(self.pages(keys))).await
+    }
+
+    async fn page_of(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, StoreError> {
+        self.patiently(&keys.prefix, || self.objects.list(keys, from)).await
     }
 
     async fn patiently<T, F>(&self, key: &str, ask: impl Fn() -> F) -> Result<T, StoreError>

@@ -13,7 +13,7 @@ use headwater::{
     Options, Settings, Store, StoredEvent, StreamId, Version,
     consume::parked,
     format::{key, view::View},
-    port::{Got, Ports},
+    port::{Got, Keys, Ports},
 };
 use headwater_tests::{Answer, PATIENCE};
 use headwater_tool::cluster::{self, Cluster, FAILURES, STORE, STREAM};
@@ -73,7 +73,7 @@ impl World {
 
     async fn given_up(&self) -> usize {
         let failures = self.cluster.clients().await.expect("clients").ports(FAILURES, STREAM).objects;
-        failures.list("", None).await.expect("S3 answers").len()
+        failures.list_all(&Keys::under("")).await.expect("S3 answers").len()
     }
 
     /// Adds the fragile projection, or replaces it; it panics on a withdrawal of `account`.

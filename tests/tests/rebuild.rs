@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use headwater::{
     consume::generations,
     format::{key, view::View},
-    port::{Got, Ports},
+    port::{Got, Keys, Ports},
     read::Reader,
 };
 use headwater_tests::{Answer, PATIENCE, assert_every_invariant, cluster, plan, rebuilt};
@@ -22,23 +22,18 @@ use serde_json::{Value, json};
 
 /// Every view of a generation: its state, and what it reflects.
 async fn views(ports: &Ports, projection: &str, generation: u32) -> BTreeMap<String, (Value, Value)> {
-    let (mut views, mut after) = (BTreeMap::new(), None::<String>);
-    loop {
-        let prefix = key::view_in(projection, generation, "");
-        let listed = ports.objects.list(&prefix, after.as_deref()).await.expect("S3 answers");
-        let Some(last) = listed.last() else { return views };
-        after = Some(last.key.clone());
-        for object in listed {
-            let Got::Found { body, .. } = ports.objects.get(&object.key, None).await.expect("S3 answers")
-            else {
-                panic!("{} is gone", object.key);
-            };
-            let view = View::<Value>::decode(&body).expect("a view");
-            assert!(view.parked.is_empty());
-            let key = key::view_key(projection, generation, &object.key).expect("a view's key");
-            views.insert(key, (view.state, json!(view.applied)));
-        }
+    let mut views = BTreeMap::new();
+    let keys = Keys::under(key::view_in(projection, generation, ""));
+    for object in ports.objects.list_all(&keys).await.expect("S3 answers") {
+        let Got::Found { body, .. } = ports.objects.get(&object.key, None).await.expect("S3 answers") else {
+            panic!("{} is gone", object.key);
+        };
+        let view = View::<Value>::decode(&body).expect("a view");
+        assert!(view.parked.is_empty());
+        let key = key::view_key(projection, generation, &object.key).expect("a view's key");
+        views.insert(key, (view.state, json!(view.applied)));
     }
+    views
 }
 
 #[tokio::test(flavor = "multi_thread")]

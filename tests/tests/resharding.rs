@@ -27,7 +27,7 @@ use headwater::{
     aws::Clients,
     evidence::arrivals,
     format::{key, record::Record, view::View},
-    port::{Arrival, Got, Objects, Sequence},
+    port::{Arrival, Got, Keys, Objects, Sequence},
 };
 use headwater_tests::{Answer, PATIENCE, assert_every_invariant, plan, rebuilt, until};
 use headwater_tool::{
@@ -297,7 +297,7 @@ impl World {
     async fn given_up(&self) -> BTreeSet<(String, Sequence)> {
         let failures = self.aws.objects(FAILURES);
         let mut places = BTreeSet::new();
-        for object in failures.list("", None).await.expect("S3 answers") {
+        for object in failures.list_all(&Keys::under("")).await.expect("S3 answers") {
             let Got::Found { body, .. } = failures.get(&object.key, None).await.expect("S3 answers") else {
                 panic!("{} is gone", object.key);
             };
@@ -369,7 +369,7 @@ async fn shards_are_split_and_merged_while_clients_write_and_lambdas_fail() {
     }
     let apart = shards.values().filter(|shards| shards.len() > 1).count();
     assert!(apart > 0, "no commit came again behind a split or a merge");
-    let objects = world.aws.objects(ARCHIVE).list("archive/", None).await.expect("S3 answers");
+    let objects = world.aws.objects(ARCHIVE).list_all(&Keys::under("archive/")).await.expect("S3 answers");
     let chains: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| Some(object.key.split_once("shard=")?.1.split_once('/')?.0.to_owned()))

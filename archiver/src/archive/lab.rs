@@ -11,7 +11,7 @@ use headwater::{
         record::Record,
     },
     memory::{MemoryObjects, World},
-    port::{Arrival, ETag, Got, Listed, ObjectError, Objects, Precondition, Sequence},
+    port::{Arrival, ETag, Got, Keys, Listing, ObjectError, Objects, Precondition, Sequence, Token},
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -205,9 +205,13 @@ impl Objects for Stepwise {
         self.inner.delete(key, only).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        // A listing is one step, however many pages it has.
+        if from.is_some() {
+            return self.inner.list(keys, from).await;
+        }
         match ask(&self.requests, self.name, Step::Read).await {
-            Verdict::Go => self.inner.list(prefix, after).await,
+            Verdict::Go => self.inner.list(keys, from).await,
             _ => unknown(),
         }
     }

@@ -64,8 +64,7 @@ impl Run<'_> {
             open.iter().map(|shard| (shard.id.clone(), shard.clone())).collect();
         for id in replay.shards().await? {
             let chain = replay.chain(&id);
-            let first = chain.after(None).await?.into_iter().next();
-            let Some(place) = first else { continue };
+            let Some(place) = chain.first(None).await? else { continue };
             // What can't be read is told when its turn comes.
             let footer = chain.read(place).await.ok().flatten().map(|segment| segment.footer().clone());
             let parents = footer.map(|footer| footer.parents).unwrap_or_default();

@@ -165,7 +165,7 @@ impl<'a> Published<'a> {
             newest.get(chain.shard()).copied()
         };
         let place = match known(self.relay) {
-            Some(place) => Some(chain.after(Some(place)).await?.pop().unwrap_or(place)),
+            Some(place) => Some(chain.newest_after(place).await?.unwrap_or(place)),
             None => chain.newest(day(self.begin)).await?,
         };
         if let Some(place) = place {

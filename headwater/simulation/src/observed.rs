@@ -8,8 +8,8 @@ use bytes::Bytes;
 use headwater::{
     memory::{MemoryLog, MemoryObjects},
     port::{
-        Batch, Clock, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects,
-        Position, Precondition, Shard, Start,
+        Batch, Clock, Cursor, ETag, Entry, EntryError, Got, Keys, Listing, Log, LogError, ObjectError,
+        Objects, Position, Precondition, Shard, Start, Token,
     },
 };
 
@@ -99,10 +99,12 @@ impl Objects for ObservedObjects {
         deleted
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
-        let listed = self.inner.list(prefix, after).await;
-        self.line("LIST", prefix, &listed, |listed| format!("{} keys", listed.len()));
-        listed
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        let listing = self.inner.list(keys, from).await;
+        self.line("LIST", &keys.prefix, &listing, |Listing { objects, next }| {
+            format!("{} keys{}", objects.len(), if next.is_some() { ", and more" } else { "" })
+        });
+        listing
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{report::Finding, trace::Trace, watch::Watch, weather::Weather};
 
 /// Shards of the stream at first.
 const SHARDS: usize = 2;
+/// Objects of one page of a listing: few, so that most listings have several.
+const LISTED: usize = 3;
 
 /// A run's world. Everything in it is a function of the seed.
 pub(crate) struct World {
@@ -57,8 +59,8 @@ impl World {
         // A day ends early in the run: segments carry dates.
         clock.advance(Duration::from_secs(dice.u64(24 * 3600 - 60..24 * 3600)));
         Arc::new(Self {
-            store: Arc::new(MemoryObjects::new(clock.clone())),
-            archive: Arc::new(MemoryObjects::new(clock.clone())),
+            store: Arc::new(MemoryObjects::new(clock.clone()).with_pages_of(LISTED)),
+            archive: Arc::new(MemoryObjects::new(clock.clone()).with_pages_of(LISTED)),
             log: Arc::new(MemoryLog::new(clock.clone(), SHARDS)),
             told: Arc::new(MemoryLog::new(clock.clone(), 1)),
             clock,

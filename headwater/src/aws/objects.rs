@@ -11,7 +11,7 @@ use aws_sdk_s3::{
         ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef,
     },
     error::BoxError,
-    operation::get_object::GetObjectOutput,
+    operation::{get_object::GetObjectOutput, list_objects_v2::ListObjectsV2Output},
     primitives::{ByteStream, DateTime, DateTimeFormat},
 };
 use bytes::{Bytes, BytesMut};
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::{
     aws::{Clients, failure::Failure},
     limits,
-    port::{ETag, Got, Listed, ObjectError, Objects, Precondition},
+    port::{ETag, Got, Keys, Listed, Listing, ObjectError, Objects, Precondition, Token},
     reason::Reason,
 };
 
@@ -30,8 +30,8 @@ const RELAY: &str = "relay/";
 
 /// A bucket; cheap to clone.
 ///
-/// A general purpose bucket keeps the whole contract. A directory bucket (S3 Express One Zone) lists its keys in no order,
-/// so that [`Objects::list`] is refused there.
+/// A general purpose bucket lists its keys in order, so a listing begins and ends at the bounds that are asked for. A directory
+/// bucket (S3 Express One Zone) has no order: all under the prefix is listed, and what is out of bounds is left out here.
 #[derive(Debug, Clone)]
 pub struct AwsObjects {
     clients: Clients,
@@ -72,6 +72,11 @@ impl AwsObjects {
             },
             other => self.failed_read(other),
         }
+    }
+
+    /// Whether listings come in the order of the keys as bytes, as everywhere but in directory buckets.
+    fn is_ordered(&self) -> bool {
+        !self.bucket.ends_with("--x-s3")
     }
 
     fn check_size(&self, key: &str, bytes: usize) -> Result<(), ObjectError> {
@@ -201,22 +206,74 @@ impl Objects for AwsObjects {
         }
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
-        if self.bucket.ends_with("--x-s3") {
-            let words = "a directory bucket lists its keys in no order";
-            return Err(ObjectError::Refused(Reason::new(self.what(), words)));
-        }
-        let call = self.clients.s3.list_objects_v2().bucket(&*self.bucket).prefix(prefix);
-        let call = call.set_start_after(after.map(str::to_owned));
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        let call = self.clients.s3.list_objects_v2().bucket(&*self.bucket).prefix(&keys.prefix);
+        let call = match from {
+            Some(Token(token)) => call.continuation_token(token),
+            None => call.set_start_after(keys.after.clone().filter(|_| self.is_ordered())),
+        };
         let answer = self.clients.ask(0, call.send()).await.map_err(|failure| self.failed_read(failure))?;
-        let listed = answer.contents.unwrap_or_default().into_iter().map(|object| {
-            let key = object.key.ok_or_else(|| unreadable("ListObjectsV2", "Key"))?;
-            let size = object.size.and_then(|size| u64::try_from(size).ok());
-            let size = size.ok_or_else(|| unreadable("ListObjectsV2", "Size"))?;
-            let modified = object.last_modified.as_ref().and_then(milliseconds);
-            let modified = modified.ok_or_else(|| unreadable("ListObjectsV2", "LastModified"))?;
-            Ok(Listed { key, size, modified })
-        });
-        listed.collect()
+        listing(keys, self.is_ordered(), answer)
+    }
+}
+
+/// The page that an answer holds, without what is out of bounds.
+fn listing(keys: &Keys, ordered: bool, answer: ListObjectsV2Output) -> Result<Listing, ObjectError> {
+    let next = match answer.is_truncated {
+        Some(true) => {
+            let token = answer.next_continuation_token.map(Token);
+            Some(token.ok_or_else(|| unreadable("ListObjectsV2", "NextContinuationToken"))?)
+        }
+        _ => None,
+    };
+    let listed = answer.contents.unwrap_or_default().into_iter().map(|object| {
+        let key = object.key.ok_or_else(|| unreadable("ListObjectsV2", "Key"))?;
+        let size = object.size.and_then(|size| u64::try_from(size).ok());
+        let size = size.ok_or_else(|| unreadable("ListObjectsV2", "Size"))?;
+        let modified = object.last_modified.as_ref().and_then(milliseconds);
+        let modified = modified.ok_or_else(|| unreadable("ListObjectsV2", "LastModified"))?;
+        Ok(Listed { key, size, modified })
+    });
+    let mut objects = listed.collect::<Result<Vec<_>, _>>()?;
+    let beyond = |listed: &Listed| keys.before.as_deref().is_some_and(|before| listed.key.as_str() >= before);
+    let passed = ordered && objects.iter().any(beyond);
+    objects.retain(|listed| keys.contain(&listed.key));
+    Ok(Listing { objects, next: next.filter(|_| !passed) })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::Object;
+
+    use super::*;
+
+    fn answer(keys: &[&str], next: Option<&str>) -> ListObjectsV2Output {
+        let object =
+            |key: &&str| Object::builder().key(*key).size(1).last_modified(DateTime::from_secs(0)).build();
+        let contents = keys.iter().map(object).collect();
+        let output = ListObjectsV2Output::builder().set_contents(Some(contents)).is_truncated(next.is_some());
+        output.set_next_continuation_token(next.map(str::to_owned)).build()
+    }
+
+    fn listed(keys: &Keys, ordered: bool, answer: ListObjectsV2Output) -> (Vec<String>, Option<String>) {
+        let Listing { objects, next } = listing(keys, ordered, answer).expect("a page");
+        (objects.into_iter().map(|listed| listed.key).collect(), next.map(|Token(token)| token))
+    }
+
+    #[test]
+    fn only_a_page_that_is_not_truncated_is_the_last() {
+        let keys = Keys::under("a/");
+        assert_eq!(listed(&keys, true, answer(&[], Some("t"))), (vec![], Some("t".to_owned())));
+        assert_eq!(listed(&keys, true, answer(&["a/1"], None)), (vec!["a/1".to_owned()], None));
+        let truncated = ListObjectsV2Output::builder().is_truncated(true).build();
+        assert!(matches!(listing(&keys, true, truncated), Err(ObjectError::Unknown(_))), "no way to go on");
+    }
+
+    #[test]
+    fn a_bound_ends_a_listing_only_where_keys_have_an_order() {
+        let keys = Keys::under("a/").after("a/1").before("a/3");
+        let page = || answer(&["a/9", "a/2", "a/1"], Some("t"));
+        assert_eq!(listed(&keys, true, page()), (vec!["a/2".to_owned()], None));
+        assert_eq!(listed(&keys, false, page()), (vec!["a/2".to_owned()], Some("t".to_owned())));
     }
 }

@@ -16,7 +16,7 @@
 //! generation of its own: the first is then told so, [`RebuildError::TakenOver`], and none of its views ever serves. A
 //! generation older than the one that serves is never used again, so nobody who deletes it needs to ask who else is there.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
@@ -30,7 +30,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, key, pointer::Pointer},
     id::StreamId,
-    port::{Got, ObjectError},
+    port::{Got, Keys, ObjectError},
 };
 
 /// Views that a rebuild works on at a time.
@@ -103,12 +103,10 @@ impl<P: Projection> Rebuild<'_, P> {
     /// Looks at every stream's head, and takes in what the new views don't have. `passed` is told the number of streams now and
     /// then; so is the caller in the end.
     pub async fn pass(&self, passed: impl Fn(u64)) -> Result<u64, RebuildError> {
-        let (mut streams, mut after) = (0, None::<String>);
-        loop {
+        let mut streams = 0;
+        let mut pages = pin!(self.projector.reader.pages(Keys::under(key::HEADS)));
+        while let Some(listed) = pages.try_next().await? {
             self.still().await?;
-            let listed = self.projector.reader.list(key::HEADS, after.as_deref()).await?;
-            let Some(last) = listed.last() else { return Ok(streams) };
-            after = Some(last.key.clone());
             let mut views: BTreeMap<String, Vec<StreamId>> = BTreeMap::new();
             for stream in listed.iter().filter_map(|listed| key::stream_of_head(&listed.key)) {
                 if let Some(key) = view_key(self.projector.projection(), &stream) {
@@ -122,6 +120,7 @@ impl<P: Projection> Rebuild<'_, P> {
             stream::iter(heals).buffer_unordered(VIEWS_AT_A_TIME).try_collect::<()>().await?;
             passed(streams);
         }
+        Ok(streams)
     }
 
     /// Lets the new generation serve. Call it after [`Self::pass`] only.
@@ -145,11 +144,8 @@ impl<P: Projection> Rebuild<'_, P> {
         let serving = self.projector.generations.now().await?.pointer.serving;
         let mut views = 0;
         for prefix in key::view_prefixes(P::NAME) {
-            let mut after = None::<String>;
-            loop {
-                let listed = self.projector.reader.list(&prefix, after.as_deref()).await?;
-                let Some(last) = listed.last() else { break };
-                after = Some(last.key.clone());
+            let mut pages = pin!(self.projector.reader.pages(Keys::under(prefix)));
+            while let Some(listed) = pages.try_next().await? {
                 let old = |key: &String| key::view_generation(P::NAME, key).is_some_and(|of| of < serving);
                 let old = listed.into_iter().map(|listed| listed.key).filter(old);
                 let deletes = old.map(|object| self.delete(object)).collect::<Vec<_>>();

@@ -8,11 +8,13 @@
 //! What is due is said by a clock, which may be off: a timer then comes that much early or late, and nothing else.
 
 use std::{
+    collections::BinaryHeap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -112,28 +114,29 @@ impl Timers {
         Ok(Ticked { done, failed: fired.len() - done })
     }
 
-    /// The keys that are due, from where the last tick ended; from the beginning, where that was the end.
+    /// The first keys that are due, from where the last tick ended; from the beginning, where that was the end.
     async fn due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let mut after = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut due = Vec::new();
-        let prefix = key::timers(self.process);
-        while due.len() < TICK {
-            let listed = self.reader.list(&prefix, after.as_deref()).await?;
-            let Some(last) = listed.last() else { return Ok(due) };
-            let last = last.key.clone();
-            for key in listed.into_iter().map(|listed| listed.key) {
-                match key::timer_due(self.process, &key) {
-                    Some(time) if time > now => return Ok(due),
-                    Some(_) => due.push(key),
-                    None => error!(process = self.process, key, "passed over what is no timer's key"),
+        let mut keys = key::timers_due(self.process, now);
+        keys.after = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The greatest of them on top: they come in no order, and no more than a tick's are kept.
+        let mut first = BinaryHeap::new();
+        let mut pages = pin!(self.reader.pages(keys));
+        while let Some(page) = pages.try_next().await? {
+            for key in page.into_iter().map(|listed| listed.key) {
+                if key::timer_due(self.process, &key).is_none() {
+                    error!(process = self.process, key, "passed over what is no timer's key");
+                    continue;
                 }
-                if due.len() == TICK {
-                    break;
+                first.push(key);
+                if first.len() > TICK {
+                    first.pop();
                 }
             }
-            after = Some(last);
         }
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = due.last().cloned();
+        let due = first.into_sorted_vec();
+        if due.len() == TICK {
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = due.last().cloned();
+        }
         Ok(due)
     }
 

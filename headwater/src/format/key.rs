@@ -6,7 +6,7 @@ use super::timer::Timer;
 use crate::{
     claim::Claim,
     id::{StreamId, Version, decode_segment, encode_segment},
-    port::Sequence,
+    port::{Keys, Sequence},
 };
 
 /// The prefix of all heads.
@@ -107,6 +107,13 @@ pub fn timer(process: &str, timer: &Timer) -> String {
     format!("{}{:015}/{stream}/{version}/{name}", timers(process), due.as_millisecond().max(0))
 }
 
+/// The keys of the timers of `process` that are due at `now`.
+pub fn timers_due(process: &str, now: Timestamp) -> Keys {
+    let prefix = timers(process);
+    let later = format!("{prefix}{:015}", now.as_millisecond().saturating_add(1).max(0));
+    Keys::under(prefix).before(later)
+}
+
 /// When the timer at an S3 key of `process` is due; `None` where the key is no timer's.
 pub fn timer_due(process: &str, key: &str) -> Option<Timestamp> {
     let (due, _) = key.strip_prefix(&timers(process))?.split_once('/')?;
@@ -120,6 +127,8 @@ pub fn quarantine(stream: &str, shard: &str, sequence: &Sequence) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::format::commit::Meta;
 
@@ -146,6 +155,10 @@ mod tests {
         let at = super::timer("transfers", &timer);
         assert_eq!(at, "timers/transfers/001767225600123/account%2Fa%20b%2F%C3%BC/3/expire");
         assert_eq!((timer_due("transfers", &at), timer_due("transfer", &at)), (Some(due), None));
+        for (milliseconds, is_due) in [(-1, false), (0, true), (1, true)] {
+            let now = due + SignedDuration::from_millis(milliseconds);
+            assert_eq!(timers_due("transfers", now).contain(&at), is_due, "{milliseconds} ms after");
+        }
     }
 
     #[test]

@@ -38,8 +38,8 @@ use tokio::{sync::oneshot, time::sleep};
 use crate::{
     memory::lock,
     port::{
-        Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Position,
-        Precondition, Shard, Start,
+        Batch, Cursor, ETag, Entry, EntryError, Got, Keys, Listing, Log, LogError, ObjectError, Objects,
+        Position, Precondition, Shard, Start, Token,
     },
 };
 
@@ -319,13 +319,13 @@ impl Objects for FaultyObjects {
         self.faults.around(Operation::Delete, key, effect).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
-        let (inner, name, after) = (self.inner.clone(), prefix.to_owned(), after.map(str::to_owned));
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        let (inner, wanted, from) = (self.inner.clone(), keys.clone(), from.cloned());
         let effect = move || {
-            let (inner, name, after) = (inner.clone(), name.clone(), after.clone());
-            async move { inner.list(&name, after.as_deref()).await }
+            let (inner, wanted, from) = (inner.clone(), wanted.clone(), from.clone());
+            async move { inner.list(&wanted, from.as_ref()).await }
         };
-        self.faults.around(Operation::List, prefix, effect).await
+        self.faults.around(Operation::List, &keys.prefix, effect).await
     }
 }
 

@@ -15,17 +15,21 @@ use tokio::task::yield_now;
 use crate::{
     limits,
     memory::lock,
-    port::{Clock, ETag, Got, Listed, ObjectError, Objects, Precondition},
+    port::{Clock, ETag, Got, Keys, Listed, Listing, ObjectError, Objects, Precondition, Token},
 };
 
-/// Keys of one listing.
+/// Objects of one page of a listing.
 const LISTED: usize = 1_000;
 
 /// A bucket in memory.
 ///
 /// Like S3 it shows the time of a write in whole seconds when an object is read, in milliseconds when it is listed.
+///
+/// It lists as badly as S3 may: in an order that has nothing to do with the keys, and every other page, the first among them,
+/// is empty.
 pub struct MemoryObjects {
     clock: Arc<dyn Clock>,
+    page: usize,
     bucket: Mutex<Bucket>,
 }
 
@@ -45,19 +49,26 @@ struct Object {
 impl MemoryObjects {
     /// An empty bucket with this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, bucket: Mutex::default() }
+        Self { clock, page: LISTED, bucket: Mutex::default() }
+    }
+
+    /// The same with so many objects in a page of a listing (1 at least) instead of 1,000.
+    #[must_use]
+    pub fn with_pages_of(self, objects: usize) -> Self {
+        Self { page: objects.max(1), ..self }
     }
 
     /// Another bucket with the same objects: from here on each goes its own way.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self { clock: Arc::clone(&self.clock), bucket: Mutex::new(lock(&self.bucket).clone()) }
+        let (clock, bucket) = (Arc::clone(&self.clock), Mutex::new(lock(&self.bucket).clone()));
+        Self { clock, page: self.page, bucket }
     }
 
     /// What stands under `prefix`, in the order of the keys: for looking behind the port.
     pub fn all(&self, prefix: &str) -> Vec<(String, Bytes)> {
         let bucket = lock(&self.bucket);
-        let found = bucket.from(prefix, None).map(|(key, object)| (key.clone(), object.body.clone()));
+        let found = bucket.under(prefix).map(|(key, object)| (key.clone(), object.body.clone()));
         found.collect()
     }
 
@@ -112,14 +123,29 @@ impl MemoryObjects {
         Ok(())
     }
 
-    fn list_now(&self, prefix: &str, after: Option<&str>) -> Vec<Listed> {
+    fn list_now(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        let Some(from) = from else {
+            return Ok(Listing { objects: Vec::new(), next: Some(Place::default().token(true)) });
+        };
+        let (begin, full) =
+            Place::parse(from).ok_or_else(|| ObjectError::Refused("no such token".to_owned()))?;
+        if !full {
+            return Ok(Listing { objects: Vec::new(), next: Some(begin.token(true)) });
+        }
         let bucket = lock(&self.bucket);
-        let listed = bucket.from(prefix, after).map(|(key, object)| Listed {
-            key: key.clone(),
+        let found = bucket.under(&keys.prefix).filter(|(key, _)| keys.contain(key));
+        let mut found: Vec<(Place, &Object)> =
+            found.map(|(key, object)| (Place::of(key), object)).filter(|(place, _)| *place > begin).collect();
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let more = found.len() > self.page;
+        found.truncate(self.page);
+        let next = found.last().filter(|_| more).map(|(last, _)| last.token(false));
+        let objects = found.into_iter().map(|(place, object)| Listed {
+            key: place.key,
             size: object.body.len() as u64,
             modified: object.modified,
         });
-        listed.take(LISTED).collect()
+        Ok(Listing { objects: objects.collect(), next })
     }
 }
 
@@ -131,17 +157,36 @@ impl Bucket {
         etag
     }
 
-    fn from<'a>(
-        &'a self,
-        prefix: &'a str,
-        after: Option<&'a str>,
-    ) -> impl Iterator<Item = (&'a String, &'a Object)> {
-        let begin = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let range = self.objects.range::<str, _>((begin, Bound::Unbounded));
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Object)> {
+        let range = self.objects.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         range.take_while(move |(key, _)| key.starts_with(prefix))
+    }
+}
+
+/// Where a key comes in a listing: the same in every one, whatever else is there.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    scatter: u64,
+    key: String,
+}
+
+impl Place {
+    /// FNV-1a.
+    fn of(key: &str) -> Self {
+        let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Self { scatter: key.bytes().fold(0xcbf2_9ce4_8422_2325, mix), key: key.to_owned() }
+    }
+
+    /// The token of the page that begins behind it, and whether that page is to have objects.
+    fn token(&self, full: bool) -> Token {
+        let Self { scatter, key } = self;
+        Token(format!("{}{scatter:016x}{key}", if full { '+' } else { '-' }))
+    }
+
+    fn parse(Token(token): &Token) -> Option<(Self, bool)> {
+        let (scatter, key) = token.get(1..)?.split_at_checked(16)?;
+        let place = Self { scatter: u64::from_str_radix(scatter, 16).ok()?, key: key.to_owned() };
+        Some((place, token.starts_with('+')))
     }
 }
 
@@ -190,11 +235,11 @@ impl Objects for MemoryObjects {
         deleted
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
         yield_now().await;
-        let listed = self.list_now(prefix, after);
+        let listing = self.list_now(keys, from);
         yield_now().await;
-        Ok(listed)
+        listing
     }
 }
 

@@ -3,15 +3,17 @@
 //! Each port has an implementation [`in memory`](crate::memory) and one [on AWS](crate::aws), held to the same contract by
 //! one conformance suite (`tests/conformance.rs`). Waiting is `tokio::time`'s, so that a paused clock drives it.
 
+mod listing;
 mod log;
 mod objects;
 mod world;
 
 pub use self::{
+    listing::{Keys, Listed, Listing, Token, any, folders, pages},
     log::{
         Arrival, Batch, Cursor, Digits, Entry, EntryError, Log, LogError, Position, Sequence, Shard, Start,
     },
-    objects::{ETag, Got, Listed, ObjectError, Objects, Precondition},
+    objects::{ETag, Got, ObjectError, Objects, Precondition},
     world::{Clock, Entropy, SystemClock, SystemEntropy, backoff},
 };
 

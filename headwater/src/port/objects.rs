@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::listing::{Keys, Listed, Listing, Token};
 use crate::reason::Reason;
 
 /// What S3 calls a version of an object's bytes: opaque, compared and sent back only.
@@ -37,17 +38,6 @@ pub enum Got {
     },
 }
 
-/// One object of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its key.
-    pub key: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When S3 stored it, by S3's clock.
-    pub modified: Timestamp,
-}
-
 /// Why an operation was not answered as hoped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +64,8 @@ pub enum ObjectError {
 /// - A write is atomic: readers see the old bytes or the new, whole.
 /// - Of several writes with the same precondition at most one succeeds.
 /// - A read that begins after a write was answered sees it, or a later one; a listing as well.
+/// - A listing is whole when a page names no next one. An object that is there from its first page to its last is in just one
+///   of them; pages, and objects in them, come in no order, and an empty page need not be the last.
 /// - No two writes of different bytes to one key give the same [`ETag`].
 /// - What is stored after [`Objects::now`] was answered has a time of storing that is not before that answer, as far as
 ///   the clocks within S3 agree.
@@ -93,7 +85,21 @@ pub trait Objects: Send + Sync + 'static {
     /// Deletes an object if that version stands. A missing object is [`ObjectError::Precondition`].
     async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError>;
 
-    /// Up to 1,000 objects whose keys begin with `prefix` and are greater than `after`, in the order of their keys as
-    /// bytes. Fewer than 1,000 may come although there are more; none come only if there are no more.
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError>;
+    /// One page of the objects that `keys` are for: the first, or the one that a token of the same listing names.
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError>;
+
+    /// All objects that `keys` are for, in the order of their keys as bytes: where they are few, for they are held in memory
+    /// at once, and no page is asked for again.
+    async fn list_all(&self, keys: &Keys) -> Result<Vec<Listed>, ObjectError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let Listing { objects, next } = self.list(keys, from.as_ref()).await?;
+            all.extend(objects);
+            if next.is_none() {
+                all.sort_by(|one: &Listed, other| one.key.cmp(&other.key));
+                return Ok(all);
+            }
+            from = next;
+        }
+    }
 }

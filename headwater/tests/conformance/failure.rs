@@ -10,7 +10,7 @@ use aws_sdk_s3::{
 };
 use headwater::{
     aws::{Clients, Settings, connect},
-    port::{Cursor, ETag, Entry, Got, Log, LogError, ObjectError, Objects, Precondition, Start},
+    port::{Cursor, ETag, Entry, Got, Keys, Log, LogError, ObjectError, Objects, Precondition, Start},
 };
 use localstack::{Credentials, Fault, LocalAws, Options, Request};
 use tokio::{
@@ -43,7 +43,7 @@ async fn failures(clients: &Clients, bucket: &str, stream: &str) -> (Vec<ObjectE
         objects.put("a", "1".into(), Precondition::Absent).await.expect_err("put"),
         objects.put("a", "1".into(), Precondition::Matches(etag.clone())).await.expect_err("put"),
         objects.delete("a", &etag).await.expect_err("delete"),
-        objects.list("", None).await.expect_err("list"),
+        objects.list(&Keys::under(""), None).await.expect_err("list"),
     ];
     let of_log = vec![
         log.put(&[entry]).await.expect_err("put"),

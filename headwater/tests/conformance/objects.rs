@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
 use headwater::{
     limits,
-    port::{ETag, Got, ObjectError, Objects, Precondition},
+    port::{ETag, Got, Keys, Listed, Listing, ObjectError, Objects, Precondition},
 };
 
 use crate::subject::Bucket;
@@ -23,30 +23,52 @@ async fn found(objects: &Arc<dyn Objects>, key: &str) -> (Bytes, ETag) {
     }
 }
 
-async fn keys(objects: &Arc<dyn Objects>, prefix: &str) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
+/// All keys that are listed, in order; none of them twice.
+async fn listed(objects: &Arc<dyn Objects>, keys: &Keys) -> Vec<String> {
+    let mut listed = pages(objects, keys, async || {}).await;
+    listed.sort();
+    assert!(listed.windows(2).all(|two| two[0] < two[1]), "a key came twice");
+    listed
+}
+
+/// The keys of a listing as they come; `between` runs after each page.
+async fn pages(objects: &Arc<dyn Objects>, keys: &Keys, mut between: impl AsyncFnMut()) -> Vec<String> {
+    let (mut found, mut from) = (Vec::new(), None);
     loop {
-        let listed = objects.list(prefix, keys.last().map(String::as_str)).await.expect("a listing");
-        if listed.is_empty() {
-            return keys;
+        let Listing { objects: page, next } = objects.list(keys, from.as_ref()).await.expect("a listing");
+        assert!(page.len() <= 1_000);
+        found.extend(page.into_iter().map(|object| object.key));
+        if next.is_none() {
+            return found;
         }
-        assert!(listed.len() <= 1_000);
-        keys.extend(listed.into_iter().map(|object| object.key));
+        from = next;
+        between().await;
     }
+}
+
+async fn keys(objects: &Arc<dyn Objects>, prefix: &str) -> Vec<String> {
+    listed(objects, &Keys::under(prefix)).await
+}
+
+/// The only object under `prefix`.
+async fn alone(objects: &Arc<dyn Objects>, prefix: &str) -> Listed {
+    let mut all = objects.list_all(&Keys::under(prefix)).await.expect("a listing");
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
 }
 
 pub(crate) async fn a_read_sees_the_write_before_it(bucket: Bucket) {
     let objects = &bucket.objects;
     assert_eq!(objects.get("a/1", None).await, Ok(Got::Missing));
-    assert_eq!(objects.list("a/", None).await, Ok(vec![]));
+    assert_eq!(keys(objects, "a/").await, [""; 0]);
     let mut etag = put(objects, "a/1", "0").await;
     for n in 1..50 {
         assert_eq!(found(objects, "a/1").await.1, etag);
         let body = n.to_string();
         etag = objects.put("a/1", body.clone().into(), Precondition::Matches(etag)).await.expect("a put");
         assert_eq!(found(objects, "a/1").await, (body.clone().into(), etag.clone()));
-        let listed = objects.list("a/", None).await.expect("a listing");
-        assert_eq!((listed[0].key.as_str(), listed[0].size), ("a/1", body.len() as u64));
+        let listed = alone(objects, "a/").await;
+        assert_eq!((listed.key.as_str(), listed.size), ("a/1", body.len() as u64));
     }
 }
 
@@ -127,7 +149,7 @@ pub(crate) async fn a_deleted_object_is_gone_and_can_be_written_again(bucket: Bu
     objects.delete("a", &etag).await.expect("a delete");
     assert_eq!(objects.get("a", None).await, Ok(Got::Missing));
     assert_eq!(objects.get("a", Some(&etag)).await, Ok(Got::Missing));
-    assert_eq!(objects.list("a", None).await, Ok(vec![]));
+    assert_eq!(keys(objects, "a").await, [""; 0]);
     let matches = Precondition::Matches(etag.clone());
     assert_eq!(objects.put("a", "2".into(), matches).await, Err(ObjectError::Precondition));
     assert_eq!(objects.delete("a", &etag).await, Err(ObjectError::Precondition));
@@ -144,7 +166,7 @@ pub(crate) async fn a_known_version_is_not_sent_again(bucket: Bucket) {
     assert_eq!(objects.get("b", Some(&first)).await, Ok(Got::Missing));
 }
 
-pub(crate) async fn a_listing_goes_on_in_the_order_of_bytes(bucket: Bucket) {
+pub(crate) async fn a_listing_is_whole_when_no_page_is_next(bucket: Bucket) {
     let objects = &bucket.objects;
     let mut expected: Vec<String> = (0..2_100).map(|n| format!("a/{}", n * 7_919 % 10_007)).collect();
     let others = ["a", "a!", "a0", "b/1"].map(str::to_owned);
@@ -154,13 +176,41 @@ pub(crate) async fn a_listing_goes_on_in_the_order_of_bytes(bucket: Bucket) {
     assert_eq!(keys(objects, "a/").await, expected);
     assert_eq!(keys(objects, "").await.len(), expected.len() + others.len());
     assert_eq!(keys(objects, "c").await, [""; 0]);
-    // Neither the start nor the end need be a key.
-    let after = objects.list("a/", Some("a/99")).await.expect("a listing");
-    assert!(after.iter().all(|object| object.key.as_str() > "a/99" && object.key.starts_with("a/")));
-    assert_eq!(after.len(), expected.iter().filter(|key| key.as_str() > "a/99").count());
-    let before = objects.list("a/", Some("A")).await.expect("a listing");
-    assert_eq!(before[0].key, expected[0]);
-    assert_eq!(objects.list("a/", Some("b")).await, Ok(vec![]));
+    let all = objects.list_all(&Keys::under("a/")).await.expect("a listing");
+    assert!(all.iter().map(|object| &object.key).eq(&expected), "in the order of bytes");
+    // Neither bound need be a key.
+    for (after, before) in
+        [("a/99", "a/999"), ("A", "a/2"), ("a/5", "b"), ("a/9", "a/1"), ("b", "c"), ("", "")]
+    {
+        let bounds = Keys::under("a/").after(after).before(before);
+        let mut within = expected.clone();
+        within.retain(|key| bounds.contain(key));
+        assert_eq!(listed(objects, &bounds).await, within, "after {after:?} and before {before:?}");
+        let after = Keys::under("a/").after(after);
+        assert!(listed(objects, &after).await.iter().eq(expected.iter().filter(|key| after.contain(key))));
+    }
+}
+
+pub(crate) async fn what_stays_is_listed_once_whatever_comes_and_goes(bucket: Bucket) {
+    let objects = &bucket.objects;
+    let name = |n: u32| format!("a/{}", n * 7_919 % 10_007);
+    let writes = (0..2_100).map(|n| async move { (n, put(objects, &name(n), "1").await) });
+    let mut gone: Vec<_> = stream::iter(writes).buffer_unordered(32).collect().await;
+    let stay: Vec<String> = gone.extract_if(.., |(n, _)| *n % 2 == 0).map(|(n, _)| name(n)).collect();
+    let mut new = 2_100..;
+    let mut found = pages(objects, &Keys::under("a/"), async || {
+        for (n, etag) in gone.drain(..gone.len().min(300)) {
+            objects.delete(&name(n), &etag).await.expect("a delete");
+        }
+        for n in new.by_ref().take(300) {
+            put(objects, &name(n), "1").await;
+        }
+    })
+    .await;
+    found.sort();
+    for key in stay {
+        assert_eq!(found.iter().filter(|found| **found == key).count(), 1, "{key}");
+    }
 }
 
 pub(crate) async fn keys_may_hold_odd_characters(bucket: Bucket) {
@@ -191,7 +241,7 @@ pub(crate) async fn keys_may_hold_odd_characters(bucket: Bucket) {
         let (_, etag) = found(objects, key).await;
         objects.delete(key, &etag).await.expect(key);
     }
-    assert_eq!(objects.list("", None).await, Ok(vec![]));
+    assert_eq!(keys(objects, "").await, [""; 0]);
 }
 
 pub(crate) async fn a_body_may_be_empty_or_large_but_not_too_large(bucket: Bucket) {
@@ -212,7 +262,7 @@ pub(crate) async fn times_are_whole_seconds_when_read(bucket: Bucket) {
     put(objects, "a", "1").await;
     let Ok(Got::Found { modified, .. }) = objects.get("a", None).await else { panic!("not found") };
     assert_eq!(modified.subsec_nanosecond(), 0);
-    let listed = objects.list("a", None).await.expect("a listing")[0].modified;
+    let listed = alone(objects, "a").await.modified;
     assert_eq!(listed.as_second(), modified.as_second(), "rounded down, not up");
 }
 
@@ -225,7 +275,7 @@ pub(crate) async fn what_is_stored_after_the_time_was_told_is_not_older(bucket: 
         assert_eq!(told.subsec_nanosecond(), 0);
         let key = format!("a/{n:06}");
         put(objects, &key, "1").await;
-        let listed = objects.list(&key, None).await.expect("a listing")[0].modified;
+        let listed = alone(objects, &key).await.modified;
         assert!(told <= listed, "{told} was told before {listed}");
         assert!(listed.duration_since(told).as_secs() <= 5, "{told} is S3's time");
         if told > begin {

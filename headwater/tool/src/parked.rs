@@ -1,5 +1,7 @@
 //! `headwater parked`: the streams that stand still in a view, because an event of theirs could not be applied.
 
+use std::collections::BTreeSet;
+
 use clap::Args as Arguments;
 use headwater::{
     StreamId, Version,
@@ -43,7 +45,7 @@ pub async fn show(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let projections = match projection {
-        Some(projection) => vec![projection],
+        Some(projection) => BTreeSet::from([projection]),
         None => projections(&Reader::new(&connection.ports)).await?,
     };
     let mut found = false;
@@ -60,24 +62,10 @@ pub async fn show(
     output.flush()
 }
 
-/// The projections that have a view, a listing each.
-async fn projections(reader: &Reader) -> Result<Vec<String>, Failure> {
-    let mut found = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let listed = reader.list(key::VIEWS, after.as_deref()).await?;
-        let Some(first) = listed.first() else { return Ok(found) };
-        let segment = first.key.strip_prefix(key::VIEWS).and_then(|rest| rest.split_once('/'));
-        let Some((segment, _)) = segment else {
-            after = Some(first.key.clone());
-            continue;
-        };
-        let projection = key::projection_of(segment);
-        // Its generations stand beside one another.
-        found.extend(projection.filter(|projection| found.last() != Some(projection)));
-        // `0` is the character after `/`: all keys below this segment are passed.
-        after = Some(format!("{}{segment}0", key::VIEWS));
-    }
+/// The projections that have a view, whichever generations it has.
+async fn projections(reader: &Reader) -> Result<BTreeSet<String>, Failure> {
+    let folders = reader.folders(key::VIEWS).await?;
+    Ok(folders.iter().filter_map(|folder| key::projection_of(folder)).collect())
 }
 
 /// A parked stream as a line.

@@ -1,7 +1,7 @@
 //! What stands: taken before and after, it tells whether anything was written.
 
 use headwater::evidence::arrivals;
-use headwater::port::{Listed, Ports};
+use headwater::port::{Keys, Listed, Ports};
 use localstack::LocalAws;
 
 /// Objects of the store and records of the stream, and how often either was written.
@@ -15,15 +15,7 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) async fn of(aws: &LocalAws, ports: &Ports) -> Self {
-        let mut objects: Vec<Listed> = Vec::new();
-        loop {
-            let after = objects.last().map(|listed| listed.key.as_str());
-            let page = ports.objects.list("", after).await.expect("the store lists");
-            if page.is_empty() {
-                break;
-            }
-            objects.extend(page);
-        }
+        let objects = ports.objects.list_all(&Keys::under("")).await.expect("the store lists");
         let records = arrivals(&*ports.log).await.expect("the stream reads").len();
         let counts = aws.counts();
         let done = [("s3:PutObject", 200), ("s3:DeleteObject", 204), ("kinesis:PutRecords", 200)];

@@ -13,7 +13,10 @@ use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 use archiver::replay::Replay;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
-    Settings, Store, StreamId, Version, evidence::Evidence, format::commit::Commit, port::Listed,
+    Settings, Store, StreamId, Version,
+    evidence::Evidence,
+    format::commit::Commit,
+    port::{Keys, Listed},
 };
 use headwater_tests::PATIENCE;
 use headwater_tool::{
@@ -81,16 +84,7 @@ async fn connect(cluster: &Cluster) -> Connection {
 
 /// Every object of the store, with its size and time.
 async fn stored(connection: &Connection) -> Vec<Listed> {
-    let objects = &connection.ports.objects;
-    let mut stored: Vec<Listed> = Vec::new();
-    loop {
-        let after = stored.last().map(|listed| listed.key.as_str());
-        let page = objects.list("", after).await.expect("the store lists");
-        if page.is_empty() {
-            return stored;
-        }
-        stored.extend(page);
-    }
+    connection.ports.objects.list_all(&Keys::under("")).await.expect("the store lists")
 }
 
 async fn imported(connection: &Connection, log: &EventLog) -> Summary {

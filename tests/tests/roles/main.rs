@@ -16,7 +16,10 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use headwater::{format::key, port::Objects};
+use headwater::{
+    format::key,
+    port::{Keys, Objects},
+};
 use headwater_tests::{PATIENCE, rebuilt, until};
 use headwater_tool::{
     cluster::{ARCHIVE, STORE, STREAM},
@@ -102,7 +105,7 @@ async fn transfers(world: &World) {
     }
     world.drain().await;
     // The process's view of it is healed from pages by the next record.
-    let views = world.ports.objects.list("views/transfers/", None).await.expect("S3 answers");
+    let views = world.ports.objects.list_all(&Keys::under("views/transfers/")).await.expect("S3 answers");
     let view = views.iter().find(|view| view.key.ends_with("t-long")).expect("a view");
     world.forget(&view.key).await;
     for id in ["t-long", "t-full"] {
@@ -113,7 +116,7 @@ async fn transfers(world: &World) {
     let tick = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}).to_string();
     until("no timer is left", async || {
         world.cluster.aws().invoke("transfer-process", tick.clone()).await.expect("it ticks");
-        world.ports.objects.list("timers/", None).await.expect("S3 answers").is_empty()
+        world.ports.objects.list_all(&Keys::under("timers/")).await.expect("S3 answers").is_empty()
     })
     .await;
 }
@@ -175,7 +178,8 @@ async fn quarantine(world: &World) {
     let junk = aws.kinesis().put_record().stream_name(STREAM).partition_key("junk");
     junk.data(b"no commit".to_vec().into()).send().await.expect("it is put");
     world.drain().await;
-    let quarantined = aws.objects(ARCHIVE).list(&key::quarantined(STREAM), None).await.expect("S3 answers");
+    let quarantined =
+        aws.objects(ARCHIVE).list_all(&Keys::under(key::quarantined(STREAM))).await.expect("S3 answers");
     assert_eq!(quarantined.len(), 1);
 }
 

@@ -12,8 +12,8 @@ use headwater::{
     DeadlinePassed, Publication, Reason, StoreError, Version,
     format::key,
     port::{
-        Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Position,
-        Precondition, Sequence, Shard, Start,
+        Batch, Cursor, ETag, Entry, EntryError, Got, Keys, Listing, Log, LogError, ObjectError, Objects,
+        Position, Precondition, Sequence, Shard, Start, Token,
     },
 };
 use jiff::Timestamp;
@@ -198,7 +198,7 @@ impl Objects for Gate {
         Err(ObjectError::Refused(unused("delete")))
     }
 
-    async fn list(&self, _: &str, _: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
+    async fn list(&self, _: &Keys, _: Option<&Token>) -> Result<Listing, ObjectError> {
         Err(ObjectError::Refused(unused("list")))
     }
 }

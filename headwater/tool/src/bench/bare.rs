@@ -20,8 +20,8 @@ use headwater::{
     aws::Clients,
     format::{key, watermark::Watermark},
     port::{
-        Batch, Cursor, ETag, Entry, EntryError, Got, Listed, Log, LogError, ObjectError, Objects, Ports,
-        Position, Precondition, Shard, Start,
+        Batch, Cursor, ETag, Entry, EntryError, Got, Keys, Listing, Log, LogError, ObjectError, Objects,
+        Ports, Position, Precondition, Shard, Start, Token,
     },
 };
 use jiff::Timestamp;
@@ -138,8 +138,8 @@ impl Objects for Noted<dyn Objects> {
         self.inner.delete(key, only).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, ObjectError> {
-        self.inner.list(prefix, after).await
+    async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
+        self.inner.list(keys, from).await
     }
 }
 

@@ -8,7 +8,7 @@ use headwater::{
     StoredEvent, Version,
     consume::Projector,
     format::{commit::Commit, head::Head, key, view::View},
-    port::{Got, Objects, Precondition, Start},
+    port::{Got, Keys, Objects, Precondition, Start},
 };
 use headwater_tool::audit::show;
 use indicatif::ProgressBar;
@@ -67,7 +67,7 @@ async fn object(objects: &dyn Objects, key: &str) -> (Vec<u8>, Precondition) {
 
 /// The keys of the segments, oldest first, of the shard that has most.
 async fn chain(world: &World) -> Vec<String> {
-    let listed = world.connect().await.archive.list("archive/", None).await.unwrap();
+    let listed = world.connect().await.archive.list_all(&Keys::under("archive/")).await.unwrap();
     let mut keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
     let shard = |key: &str| key.split("/dt=").next().unwrap().to_owned();
     let most = keys

@@ -7,7 +7,12 @@ use std::{
 
 use archiver::archive::{Archiver, Bounds};
 use futures::TryStreamExt;
-use headwater::{Version, format::commit::Commit, port::Start, read::Reader};
+use headwater::{
+    Version,
+    format::commit::Commit,
+    port::{Keys, Start},
+    read::Reader,
+};
 use headwater_tool::{
     Connection, Need, Output, Target,
     import::{ImportError, Plan, Summary, import},
@@ -88,7 +93,7 @@ impl World {
 
     /// Every object of the store with its version.
     pub async fn objects(&self) -> Vec<(String, u64, jiff::Timestamp)> {
-        let listed = self.connect().await.ports.objects.list("", None).await.unwrap();
+        let listed = self.connect().await.ports.objects.list_all(&Keys::under("")).await.unwrap();
         listed.into_iter().map(|object| (object.key, object.size, object.modified)).collect()
     }
 }

@@ -15,7 +15,7 @@ use headwater::{
         key,
         record::Record,
     },
-    port::{Arrival, Precondition, Sequence},
+    port::{Arrival, Keys, Precondition, Sequence},
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -135,8 +135,8 @@ async fn pass(world: &World, age: Duration, heads: usize, changed: usize) -> Res
 
 /// Waits until S3's time is behind every head's.
 async fn until_older(world: &World) -> Result<(), Error> {
-    let newest =
-        world.ports.objects.list(key::HEADS, None).await?.into_iter().map(|head| head.modified).max();
+    let heads = world.ports.objects.list_all(&Keys::under(key::HEADS)).await?;
+    let newest = heads.into_iter().map(|head| head.modified).max();
     let deadline = Instant::now() + PATIENCE;
     while Some(world.ports.objects.now().await?) <= newest {
         if Instant::now() > deadline {
