@@ -84,7 +84,8 @@ pub enum Progress {
 }
 
 /// What was rebuilt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rebuilt {
     /// The generation that serves now.
     pub generation: u32,
@@ -96,9 +97,11 @@ pub struct Rebuilt {
     pub streams: u64,
     /// Views that were deleted.
     pub deleted: u64,
+    /// Old views that could not be deleted, and why: the new ones serve, and the next rebuild takes these away.
+    pub left: Option<String>,
 }
 
-/// Why a projection was not rebuilt. The old views serve, unless it was told before that the new ones do.
+/// Why a projection was not rebuilt. The old views serve, but for [`RebuildError::Unswitched`], which does not know.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The archive can't be read.
@@ -135,7 +138,13 @@ pub async fn rebuild<P: Projection>(
     rebuild.switch().await?;
     progress(Progress::Switched);
     if !options.keep {
-        rebuilt.deleted = rebuild.clean(|views| progress(Progress::Deleted(views))).await?;
+        match rebuild.clean(|views| progress(Progress::Deleted(views))).await {
+            Ok(cleaned) => {
+                rebuilt.deleted = cleaned.deleted;
+                rebuilt.left = cleaned.cause.map(|cause| format!("{} ({cause})", cleaned.left));
+            }
+            Err(error) => rebuilt.left = Some(format!("nobody knows how many ({error})")),
+        }
     }
     Ok(rebuilt)
 }

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 async fn serve() -> Result<(), Error> {
     let RelayConfig { places, age } = RelayConfig::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.ports(&places.store, &places.stream);
+    let ports = clients.store(&places.store, &places.stream).await?;
     let archive = Arc::new(clients.objects(&places.archive));
     let relay = Relay::new(ports, archive, &places.stream, Settings { age, ..Settings::default() });
     let invoke =

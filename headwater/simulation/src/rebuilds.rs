@@ -48,7 +48,10 @@ pub(crate) async fn rebuilds(world: Arc<World>) {
             }
             Err(
                 Error::Archive(ChainError::Unavailable { .. })
-                | Error::Rebuild(RebuildError::Store(StoreError::Unavailable(_))),
+                | Error::Rebuild(
+                    RebuildError::Store(StoreError::Unavailable(_))
+                    | RebuildError::Unswitched { cause: StoreError::Unavailable(_), .. },
+                ),
             ) => {}
             Err(error) => world.find([Finding::new(Promise::Format, name, error.to_string())]),
         }

@@ -3,12 +3,15 @@
 //! 1. [`Settings`] say where AWS is and how long it may take; what they leave open comes from the environment or the
 //!    profile, as with every AWS tool: `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`…
 //! 2. [`connect`] finds region and credentials, and tells what is missing before anything is asked of AWS.
-//! 3. [`Clients`] make the ports, for one bucket and one stream or for more.
+//! 3. [`Clients`] make the ports, for one bucket and one stream or for more; for who writes, [`Clients::store`] asks first
+//!    whether S3 keeps conditions.
 //!
 //! Each call is one attempt with one deadline; failures are sorted in `failure.rs`, one place for both services.
 
+mod conditions;
 mod event;
 mod failure;
+mod gone;
 mod log;
 mod objects;
 
@@ -34,7 +37,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::time::timeout;
 
 use crate::{
-    aws::failure::Failure,
+    aws::{failure::Failure, gone::Gone},
     limits,
     port::{Ports, SystemClock, SystemEntropy},
 };
@@ -94,6 +97,19 @@ pub enum ConnectError {
         "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({0})"
     )]
     NoCredentials(String),
+    /// S3 does not keep a condition of PUT that commits rest on.
+    #[error(
+        "bucket {bucket} at {place} does not keep {condition}: of two writers at once, one would lose commits that it was \
+         told of; use an S3 with conditional writes, as AWS, or LocalStack from 4.0 on"
+    )]
+    Unconditional {
+        /// The bucket.
+        bucket: String,
+        /// The endpoint.
+        place: String,
+        /// `If-None-Match` or `If-Match`.
+        condition: &'static str,
+    },
 }
 
 /// The SDK's clients, set up as the library needs them; cheap to clone.
@@ -105,6 +121,9 @@ pub struct Clients {
     region: Arc<str>,
     call_timeout: Duration,
     place: Arc<str>,
+    /// Whether AWS itself listens there.
+    is_aws: bool,
+    gone: Arc<Gone>,
 }
 
 impl Clients {
@@ -188,6 +207,8 @@ pub async fn connect(settings: &Settings) -> Result<Clients, ConnectError> {
     found.map_err(|error| ConnectError::NoCredentials(failure::chain(&error)))?;
 
     let place = config.endpoint_url().unwrap_or(&region).into();
+    let of_s3 = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|_| settings.endpoint.is_none());
+    let is_aws = conditions::is_aws(of_s3.as_deref().or(config.endpoint_url()));
     Ok(Clients {
         s3: s3(&config, settings),
         kinesis: kinesis(&config, settings),
@@ -195,6 +216,8 @@ pub async fn connect(settings: &Settings) -> Result<Clients, ConnectError> {
         region: region.into(),
         call_timeout: settings.call_timeout,
         place,
+        is_aws,
+        gone: Arc::default(),
     })
 }
 

@@ -11,7 +11,9 @@ use aws_sdk_s3::{
         ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef,
     },
     error::BoxError,
-    operation::{get_object::GetObjectOutput, list_objects_v2::ListObjectsV2Output},
+    operation::{
+        get_object::GetObjectOutput, list_objects_v2::ListObjectsV2Output, put_object::PutObjectOutput,
+    },
     primitives::{ByteStream, DateTime, DateTimeFormat},
 };
 use bytes::{Bytes, BytesMut};
@@ -32,6 +34,8 @@ const RELAY: &str = "relay/";
 ///
 /// A general purpose bucket lists its keys in order, so a listing begins and ends at the bounds that are asked for. A directory
 /// bucket (S3 Express One Zone) has no order: all under the prefix is listed, and what is out of bounds is left out here.
+///
+/// Where S3 has no conditional DELETE, an empty object says that nothing is there: `gone.rs`.
 #[derive(Debug, Clone)]
 pub struct AwsObjects {
     clients: Clients,
@@ -50,6 +54,16 @@ impl AwsObjects {
 
     fn what(&self) -> String {
         format!("bucket {} at {}", self.bucket, self.clients.place)
+    }
+
+    /// Where it is: an endpoint or a region.
+    pub(super) fn place(&self) -> &str {
+        &self.clients.place
+    }
+
+    /// Whether it is AWS's own.
+    pub(super) fn is_aws(&self) -> bool {
+        self.clients.is_aws
     }
 
     fn failed_read(&self, failure: Failure) -> ObjectError {
@@ -88,6 +102,36 @@ impl AwsObjects {
         Ok(())
     }
 
+    /// One conditional PUT.
+    pub(super) async fn send(
+        &self,
+        key: &str,
+        body: Bytes,
+        only: &Precondition,
+    ) -> Result<PutObjectOutput, Failure> {
+        let length = body.len();
+        let call = self.clients.s3.put_object().bucket(&*self.bucket).key(key).body(body.into());
+        let call = match only {
+            Precondition::Absent => call.if_none_match("*"),
+            Precondition::Matches(etag) => call.if_match(&etag.0),
+        };
+        self.clients.ask(length, call.send()).await
+    }
+
+    async fn write(&self, key: &str, body: Bytes, only: &Precondition) -> Result<ETag, ObjectError> {
+        match self.send(key, body, only).await {
+            Ok(answer) => answer.e_tag.map(ETag).ok_or_else(|| unreadable("PutObject", "ETag")),
+            Err(failure) => Err(self.failed_write(failure, only)),
+        }
+    }
+
+    /// The version of an empty object, where one is.
+    async fn empty(&self, key: &str) -> Option<ETag> {
+        let call = self.clients.s3.head_object().bucket(&*self.bucket).key(key);
+        let answer = self.clients.ask(0, call.send()).await.ok()?;
+        answer.e_tag.map(ETag).filter(|_| answer.content_length == Some(0))
+    }
+
     async fn found(&self, key: &str, answer: GetObjectOutput) -> Result<Got, ObjectError> {
         let etag = answer.e_tag.map(ETag).ok_or_else(|| unreadable("GetObject", "ETag"))?;
         let seconds = answer.last_modified.map(|time| time.secs());
@@ -95,6 +139,10 @@ impl AwsObjects {
         let modified = modified.ok_or_else(|| unreadable("GetObject", "Last-Modified"))?;
         let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
         let length = length.ok_or_else(|| unreadable("GetObject", "Content-Length"))?;
+        if length == 0 {
+            self.clients.gone.meet();
+            return Ok(Got::Missing);
+        }
         self.check_size(key, length)?;
         let deadline = self.clients.deadline(length);
         let body = match timeout(deadline, self.body(key, answer.body, length)).await {
@@ -185,25 +233,35 @@ impl Objects for AwsObjects {
     }
 
     async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
-        let length = body.len();
-        self.check_size(key, length)?;
-        let call = self.clients.s3.put_object().bucket(&*self.bucket).key(key).body(body.into());
-        let call = match &only {
-            Precondition::Absent => call.if_none_match("*"),
-            Precondition::Matches(etag) => call.if_match(&etag.0),
-        };
-        match self.clients.ask(length, call.send()).await {
-            Ok(answer) => answer.e_tag.map(ETag).ok_or_else(|| unreadable("PutObject", "ETag")),
-            Err(failure) => Err(self.failed_write(failure, &only)),
+        self.check_size(key, body.len())?;
+        if body.is_empty() {
+            return Err(ObjectError::Refused(format!("{key}: an empty object says that nothing is there").into()));
         }
+        let written = self.write(key, body.clone(), &only).await;
+        if matches!(written, Err(ObjectError::Precondition))
+            && only == Precondition::Absent
+            && self.clients.gone.is_met()
+            && let Some(etag) = self.empty(key).await
+        {
+            return self.write(key, body, &Precondition::Matches(etag)).await;
+        }
+        written
     }
 
     async fn delete(&self, key: &str, only: &ETag) -> Result<(), ObjectError> {
-        let call = self.clients.s3.delete_object().bucket(&*self.bucket).key(key).if_match(&only.0);
-        match self.clients.ask(0, call.send()).await {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(self.failed_write(failure, &Precondition::Matches(only.clone()))),
+        let matches = Precondition::Matches(only.clone());
+        if !self.clients.gone.has_no_delete() {
+            let call = self.clients.s3.delete_object().bucket(&*self.bucket).key(key).if_match(&only.0);
+            match self.clients.ask(0, call.send()).await {
+                Ok(_) => return Ok(()),
+                Err(Failure::Refused { status: 501, .. }) => self.clients.gone.learn_no_delete(),
+                Err(Failure::Refused { status: 403, .. }) => {}
+                Err(failure) => return Err(self.failed_write(failure, &matches)),
+            }
         }
+        self.write(key, Bytes::new(), &matches).await?;
+        self.clients.gone.meet();
+        Ok(())
     }
 
     async fn list(&self, keys: &Keys, from: Option<&Token>) -> Result<Listing, ObjectError> {
@@ -237,7 +295,8 @@ fn listing(keys: &Keys, ordered: bool, answer: ListObjectsV2Output) -> Result<Li
     let mut objects = listed.collect::<Result<Vec<_>, _>>()?;
     let beyond = |listed: &Listed| keys.before.as_deref().is_some_and(|before| listed.key.as_str() >= before);
     let passed = ordered && objects.iter().any(beyond);
-    objects.retain(|listed| keys.contain(&listed.key));
+    // An empty object says that nothing is there.
+    objects.retain(|listed| listed.size > 0 && keys.contain(&listed.key));
     Ok(Listing { objects, next: next.filter(|_| !passed) })
 }
 

@@ -53,6 +53,6 @@ pub use self::{
     query::QueryError,
     react::Reactor,
     reads::{Kind, RawEvent, Reads},
-    rebuild::{Begin, Rebuild, RebuildError},
+    rebuild::{Begin, Cleaned, Rebuild, RebuildError},
     timer::Ticked,
 };

@@ -6,7 +6,7 @@
 //!    is healed: the version rule holds here as everywhere.
 //! 3. [`Rebuild::pass`] looks at the head of every stream, and heals what is behind.
 //! 4. [`Rebuild::switch`] lets the new generation serve, by compare-and-swap.
-//! 5. [`Rebuild::clean`] deletes what served before.
+//! 5. [`Rebuild::clean`] deletes what served before. What it can't delete serves nobody, and is left to the next rebuild.
 //!
 //! Why nothing is missing after 4: a commit reaches the new generation with its batch, if that looked at the pointer after 1.
 //! A batch that looked before came in before, so its commits stood in their heads before 1, and 3 reads the heads after. It
@@ -30,7 +30,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, key, pointer::Pointer},
     id::StreamId,
-    port::{Got, Keys, ObjectError},
+    port::{Got, Keys},
 };
 
 /// Views that a rebuild works on at a time.
@@ -47,12 +47,32 @@ pub enum Begin {
     Resumed,
 }
 
-/// Why a rebuild ended early. The old views serve as before.
+/// What a clean-up came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleaned {
+    /// Views that were deleted.
+    pub deleted: u64,
+    /// Views that could not be: the next clean-up takes them away.
+    pub left: u64,
+    /// Why the first of them could not be.
+    pub cause: Option<String>,
+}
+
+/// Why a rebuild ended early. The old views serve as before, but where it says that this is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// Another rebuild has begun since.
     #[error("generation {0} will not serve: another rebuild has begun since")]
     TakenOver(u32),
+    /// The pointer was not answered for: the new generation may serve.
+    #[error("it is not known whether generation {generation} serves: {cause}")]
+    Unswitched {
+        /// The generation.
+        generation: u32,
+        /// What was answered last.
+        cause: StoreError,
+    },
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -134,41 +154,55 @@ impl<P: Projection> Rebuild<'_, P> {
             Pointer { serving, .. } if serving == generation => Ok(None),
             _ => Err(RebuildError::TakenOver(generation)),
         };
-        self.projector.generations.change(switched).await.map(drop)
+        let changed: Result<_, RebuildError> = self.projector.generations.change(switched).await;
+        match changed {
+            Ok(_) => Ok(()),
+            Err(RebuildError::Store(cause)) => Err(RebuildError::Unswitched { generation, cause }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes the views of all generations before the one that serves, once no query goes by an older pointer. `deleted` is
-    /// told the number of views now and then; so is the caller in the end.
-    pub async fn clean(&self, deleted: impl Fn(u64)) -> Result<u64, RebuildError> {
+    /// told the number of views now and then. A view that can't be deleted is left, and does no harm; an error is a listing or a
+    /// pointer that can't be read, and leaves the rest. The next clean-up takes away what this one has left.
+    pub async fn clean(&self, deleted: impl Fn(u64)) -> Result<Cleaned, RebuildError> {
         sleep(UNASKED).await;
         let serving = self.projector.generations.now().await?.pointer.serving;
-        let mut views = 0;
+        let mut cleaned = Cleaned::default();
         for prefix in key::view_prefixes(P::NAME) {
             let mut pages = pin!(self.projector.reader.pages(Keys::under(prefix)));
             while let Some(listed) = pages.try_next().await? {
                 let old = |key: &String| key::view_generation(P::NAME, key).is_some_and(|of| of < serving);
                 let old = listed.into_iter().map(|listed| listed.key).filter(old);
                 let deletes = old.map(|object| self.delete(object)).collect::<Vec<_>>();
-                let deletes = stream::iter(deletes).buffer_unordered(VIEWS_AT_A_TIME);
-                views += deletes.try_fold(0, |sum, one| async move { Ok(sum + u64::from(one)) }).await?;
-                deleted(views);
+                let mut deletes = stream::iter(deletes).buffer_unordered(VIEWS_AT_A_TIME);
+                while let Some(view) = deletes.next().await {
+                    match view {
+                        Ok(gone) => cleaned.deleted += u64::from(gone),
+                        Err(cause) => {
+                            cleaned.left += 1;
+                            cleaned.cause.get_or_insert(cause);
+                        }
+                    }
+                }
+                deleted(cleaned.deleted);
             }
         }
-        Ok(views)
+        Ok(cleaned)
     }
 
-    /// Deletes one view; one that somebody who is very late has just written is left to the next rebuild.
-    async fn delete(&self, object: String) -> Result<bool, StoreError> {
-        let Got::Found { etag, .. } = self.projector.reader.object(&object, None).await? else {
-            return Ok(false);
+    /// Deletes one view, also one that a very late batch has just written; false where none is there any more.
+    async fn delete(&self, object: String) -> Result<bool, String> {
+        let left = |cause: String| {
+            warn!(object, cause, "left an old view");
+            format!("{object}: {cause}")
         };
-        match self.projector.objects.delete(&object, &etag).await {
-            Ok(()) => Ok(true),
-            Err(error @ ObjectError::Refused(_)) => Err(error.into()),
-            Err(cause) => {
-                warn!(object, %cause, "left an old view");
-                Ok(false)
+        match self.projector.reader.object(&object, None).await.map_err(|error| left(error.to_string()))? {
+            Got::Found { etag, .. } => {
+                let deleted = self.projector.objects.delete(&object, &etag).await;
+                deleted.map(|()| true).map_err(|error| left(error.to_string()))
             }
+            Got::Missing | Got::Unchanged => Ok(false),
         }
     }
 

@@ -79,7 +79,8 @@ pub trait Objects: Send + Sync + 'static {
     /// Reads an object, unless its version is `known`.
     async fn get(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError>;
 
-    /// Writes an object if the precondition holds, and tells the new version.
+    /// Writes an object if the precondition holds, and tells the new version. No bytes are refused: where S3 has no conditional
+    /// DELETE, an empty object says that nothing is there.
     async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError>;
 
     /// Deletes an object if that version stands. A missing object is [`ObjectError::Precondition`].

@@ -244,3 +244,26 @@ async fn a_body_is_measured_before_it_is_read() {
     let get = found(4, "all!").await.objects("store").get("a", None).await;
     assert!(matches!(get, Ok(Got::Found { .. })), "{get:?}");
 }
+
+#[tokio::test]
+async fn a_process_that_has_met_no_deleted_object_learns_by_reading() {
+    let (aws, clients) = aws().await;
+    let not_implemented = http::StatusCode::NOT_IMPLEMENTED;
+    aws.on_request(move |request: &Request| match request.operation.as_str() {
+        "s3:DeleteObject" => Fault::Respond(not_implemented, "NotImplemented"),
+        _ => Fault::Pass,
+    });
+    let (objects, other) = (clients.objects("store"), self::clients(aws.endpoint()).await.objects("store"));
+    for key in ["a", "b"] {
+        let etag = objects.put(key, "1".into(), Precondition::Absent).await.expect("a put");
+        objects.delete(key, &etag).await.expect("a delete");
+    }
+    assert_eq!(aws.counts().of_status("s3:DeleteObject", 501).requests, 1, "it is not asked for again");
+    assert_eq!(other.put("a", "2".into(), Precondition::Absent).await, Err(ObjectError::Precondition));
+    assert_eq!(other.get("a", None).await, Ok(Got::Missing));
+    for key in ["a", "b"] {
+        other.put(key, "2".into(), Precondition::Absent).await.expect("a put");
+        assert_eq!(objects.put(key, "3".into(), Precondition::Absent).await, Err(ObjectError::Precondition));
+        assert!(matches!(objects.get(key, None).await, Ok(Got::Found { body, .. }) if &*body == b"2"));
+    }
+}

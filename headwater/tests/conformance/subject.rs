@@ -7,22 +7,42 @@ use headwater::{
     memory::{MemoryLog, MemoryObjects},
     port::{Log, Objects, SystemClock},
 };
-use localstack::{LocalAws, Options};
+use http::StatusCode;
+use localstack::{Fault, LocalAws, Options, Request};
 
 pub(crate) struct Bucket {
     pub(crate) objects: Arc<dyn Objects>,
-    _aws: Option<LocalAws>,
+    aws: Option<LocalAws>,
 }
 
-#[expect(clippy::unused_async, reason = "every subject is made alike")]
 pub(crate) async fn memory_bucket() -> Bucket {
-    Bucket { objects: Arc::new(MemoryObjects::new(Arc::new(SystemClock))), _aws: None }
+    Bucket { objects: Arc::new(MemoryObjects::new(Arc::new(SystemClock))), aws: None }
 }
 
 pub(crate) async fn aws_bucket() -> Bucket {
     let (aws, clients) = local_aws().await;
     aws.create_bucket("store").expect("a bucket");
-    Bucket { objects: Arc::new(clients.objects("store")), _aws: Some(aws) }
+    Bucket { objects: Arc::new(clients.objects("store")), aws: Some(aws) }
+}
+
+/// A bucket of an S3 that has no conditional DELETE.
+pub(crate) async fn bucket_without_delete() -> Bucket {
+    refusing_deletes(StatusCode::NOT_IMPLEMENTED, "NotImplemented").await
+}
+
+/// A bucket in which nobody may delete.
+pub(crate) async fn bucket_without_leave_to_delete() -> Bucket {
+    refusing_deletes(StatusCode::FORBIDDEN, "AccessDenied").await
+}
+
+async fn refusing_deletes(status: StatusCode, code: &'static str) -> Bucket {
+    let bucket = aws_bucket().await;
+    let aws = bucket.aws.as_ref().expect("a local AWS");
+    aws.on_request(move |request: &Request| match request.operation.as_str() {
+        "s3:DeleteObject" => Fault::Respond(status, code),
+        _ => Fault::Pass,
+    });
+    bucket
 }
 
 pub(crate) struct Stream {
@@ -31,7 +51,6 @@ pub(crate) struct Stream {
     aws: Option<(LocalAws, Clients)>,
 }
 
-#[expect(clippy::unused_async, reason = "every subject is made alike")]
 pub(crate) async fn memory_stream() -> Stream {
     let memory = Arc::new(MemoryLog::new(Arc::new(SystemClock), 2));
     Stream { log: memory.clone(), memory: Some(memory), aws: None }

@@ -59,7 +59,8 @@ impl From<AuditError> for Failure {
 
 /// Audits, and shows findings and a summary on stdout.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let connection = args.target.connect(&[Need::Store, Need::Archive, Need::Stream]).await?;
+    let store = if args.repair { Need::Writes } else { Need::Store };
+    let connection = args.target.connect(&[store, Need::Archive, Need::Stream]).await?;
     let (bar, mut output) = (counter(), Output::stdout(args.json));
     let summary = show(&connection, args.grace, args.repair, &mut output, &bar).await;
     bar.finish_and_clear();

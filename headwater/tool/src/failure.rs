@@ -5,9 +5,10 @@
 
 use std::io;
 
-use archiver::chain::ChainError;
+use archiver::{chain::ChainError, rebuild};
 use headwater::{
     StoreError, StreamId, Version,
+    consume::RebuildError,
     port::{LogError, ObjectError},
 };
 
@@ -53,10 +54,8 @@ pub enum Failure {
     #[error(transparent)]
     Archive(#[from] ChainError),
     /// The archive can't be read, or the views not be written: the projection was not rebuilt.
-    #[error(
-        "not rebuilt: {0}; the old views serve as before, run it again (--resume goes on with what stands)"
-    )]
-    NotRebuilt(#[from] archiver::rebuild::Error),
+    #[error("{}", not_rebuilt(.0))]
+    NotRebuilt(#[from] rebuild::Error),
     /// The projection refuses the stream still.
     #[error(
         "{stream} is parked again in {place}, at version {version}: {error}; mend the projection and build this tool with it"
@@ -74,6 +73,16 @@ pub enum Failure {
     /// Anything else, in its own words.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn not_rebuilt(error: &rebuild::Error) -> String {
+    let (what, serves) = match error {
+        rebuild::Error::Rebuild(RebuildError::Unswitched { .. }) => {
+            ("not done", "one of both generations serves, whole")
+        }
+        _ => ("not rebuilt", "the old views serve as before"),
+    };
+    format!("{what}: {error}; {serves}, run it again (--resume goes on with what exists)")
 }
 
 impl From<io::Error> for Failure {

@@ -125,7 +125,7 @@ pub struct Plan {
 /// Imports the file and shows the summary on stdout.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let (input, length) = open(&args)?;
-    let connection = args.target.connect(&[Need::Store, Need::Stream]).await?;
+    let connection = args.target.connect(&[Need::Writes, Need::Stream]).await?;
     let bar = progress(length);
     let plan = Plan { concurrency: args.concurrency, skip_bad: args.skip_bad };
     let (summary, ended) = import(&connection, input, plan, &bar).await;

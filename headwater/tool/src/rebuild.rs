@@ -91,9 +91,9 @@ async fn run_on(
     let (target, needs): (Target, &[Need]) =
         match args.forward.clone().filter(|_| args.projection == Views::CreditLimit) {
             Some(stream) => {
-                (Target { stream, ..args.target.clone() }, &[Need::Store, Need::Archive, Need::Stream])
+                (Target { stream, ..args.target.clone() }, &[Need::Writes, Need::Archive, Need::Stream])
             }
-            None => (args.target.clone(), &[Need::Store, Need::Archive]),
+            None => (args.target.clone(), &[Need::Writes, Need::Archive]),
         };
     let connection = target.connect(needs).await?;
     let (ports, stream) = (&connection.ports, args.target.stream.as_str());
@@ -126,9 +126,23 @@ pub async fn show<P: Projection>(
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let rebuilt = rebuild(projector, replay, options, |progress| follow(bar, began, progress)).await?;
-    let Rebuilt { generation, commits, events, streams, deleted } = rebuilt;
+    let Rebuilt { generation, commits, events, streams, deleted, left, .. } = rebuilt;
+    if let Some(left) = &left {
+        complain(&format!(
+            "old views were left: {left}; they serve nobody, and the next rebuild deletes them"
+        ));
+    }
     let seconds = began.elapsed().as_secs_f64();
-    output.line(&Ended { projection: P::NAME, generation, commits, events, streams, deleted, seconds })?;
+    output.line(&Ended {
+        projection: P::NAME,
+        generation,
+        commits,
+        events,
+        streams,
+        deleted,
+        left,
+        seconds,
+    })?;
     output.flush()
 }
 
@@ -169,6 +183,9 @@ struct Ended {
     streams: u64,
     /// Old views.
     deleted: u64,
+    /// Old views that could not be deleted, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<String>,
     seconds: f64,
 }
 

@@ -79,11 +79,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // What a projection forwards goes to a stream of its own, and nothing else is published.
     let (target, needs): (Target, &[Need]) =
         match args.forward.clone().filter(|_| args.projection == Known::CreditLimit) {
-            Some(stream) => (Target { stream, ..args.target }, &[Need::Store, Need::Stream]),
+            Some(stream) => (Target { stream, ..args.target }, &[Need::Writes, Need::Stream]),
             None if matches!(args.projection, Known::Holdings | Known::Transfers) => {
-                (args.target, &[Need::Store, Need::Stream])
+                (args.target, &[Need::Writes, Need::Stream])
             }
-            None => (args.target, &[Need::Store]),
+            None => (args.target, &[Need::Writes]),
         };
     let connection = target.connect(needs).await?;
     unpark(&connection, args.projection, &args.key, &args.stream, &mut output).await

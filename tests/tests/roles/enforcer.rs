@@ -74,6 +74,10 @@ impl Enforcer {
 
 impl Hook for Enforcer {
     fn on_request(&self, request: &Request) -> Fault {
+        // Only another S3 than AWS is asked whether it keeps conditions: no role needs a right to it.
+        if request.key.as_deref() == Some("probe/conditions") {
+            return Fault::Pass;
+        }
         if !self.note(&Call::of(request)) {
             return match request.stream {
                 Some(_) => Fault::Respond(StatusCode::BAD_REQUEST, "AccessDeniedException"),

@@ -286,7 +286,7 @@ async fn a_query_never_misses_a_view_while_the_old_ones_go() {
         }
     };
     let (cleaned, ()) = tokio::join!(rebuild.clean(|_| {}), queries);
-    assert_eq!(cleaned.expect("cleaned"), 2);
+    assert_eq!(cleaned.expect("cleaned").deleted, 2);
     assert_whole(&bench, &histories).await;
 
     // Whoever was asleep since before looks again where nothing stands any more.
@@ -294,6 +294,39 @@ async fn a_query_never_misses_a_view_while_the_old_ones_go() {
     sleeper.query("a", None).await.expect("an answer");
     whole(&projector, Begin::Anew, &histories).await.expect("rebuilt");
     assert_eq!(sleeper.query("a", None).await.expect("an answer").applied(&one), Version::new(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clean_up_can_not_delete_is_left_to_the_next_one() {
+    let bench = Bench::new();
+    let histories = scene(&bench).await;
+    let projector = bench.projector();
+    let stored = || bench.world.objects.all(key::VIEWS).len();
+    let refused = || Fault::Before(ObjectError::Refused("no such right".into()));
+    bench.objects.faults().script(Operation::Delete, [refused(), refused()]);
+    for (deleted, left, remain) in [(0, 2, 4), (4, 0, 2)] {
+        let rebuild = projector.rebuild(Begin::Anew).await.expect("begun");
+        rebuild.pass(|_| {}).await.expect("passed");
+        rebuild.switch().await.expect("switched");
+        let cleaned = rebuild.clean(|_| {}).await.expect("cleaned");
+        assert_eq!((cleaned.deleted, cleaned.left, stored()), (deleted, left, remain));
+        let cause = cleaned.cause.unwrap_or_default();
+        assert_eq!(cause.contains("views/") && cause.contains("no such right"), left > 0, "{cause}");
+    }
+    assert_whole(&bench, &histories).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_pointer_is_not_answered_for_it_is_not_known_what_serves() {
+    let bench = Bench::new();
+    scene(&bench).await;
+    let projector = bench.projector();
+    let rebuild = projector.rebuild(Begin::Anew).await.expect("begun");
+    rebuild.pass(|_| {}).await.expect("passed");
+    let lost = || Fault::Before(ObjectError::Unknown("lost".into()));
+    bench.objects.faults().script(Operation::Put, (0..20).map(|_| lost()));
+    let unknown = rebuild.switch().await.expect_err("no answer");
+    assert!(matches!(unknown, RebuildError::Unswitched { generation: 1, .. }), "{unknown}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,7 +55,7 @@ async fn part(bench: &Bench, what: &str, lines: &[Value], times: usize, of: usiz
         archive: bare::STORE.to_owned(),
         stream: bare::STREAM.to_owned(),
     };
-    let mut connection = connection.connect(&[Need::Store, Need::Stream]).await?;
+    let mut connection = connection.connect(&[Need::Writes, Need::Stream]).await?;
     let (ports, notes) = Notes::of(connection.ports);
     connection.ports = ports;
     let (written, summary) = (RefCell::new(Written::default()), RefCell::new(Summary::default()));

@@ -1,7 +1,8 @@
 //! The first question to each service: is the bucket there, is the stream there, and may we use them?
 //!
 //! A bucket is asked with a read that every part of the store may do. A stream is asked for its shards; a writer may lack
-//! that permission, so that a refusal proves nothing there and is passed over.
+//! that permission, so that a refusal proves nothing there and is passed over. Who writes asks as well whether S3 keeps
+//! conditions.
 
 use std::error::Error;
 
@@ -18,6 +19,8 @@ use super::{Target, unreachable::Unreachable};
 pub enum Need {
     /// The store's bucket.
     Store,
+    /// The store's bucket, to write there: only where its S3 keeps conditions.
+    Writes,
     /// The archive's bucket.
     Archive,
     /// The Kinesis stream.
@@ -41,14 +44,18 @@ pub(super) async fn all(
 ) -> Result<(), Unreachable> {
     for need in needs {
         let (what, name, flag) = match need {
-            Need::Store => ("bucket", &target.store, "--store"),
+            Need::Store | Need::Writes => ("bucket", &target.store, "--store"),
             Need::Archive => ("bucket", &target.archive, "--archive"),
             Need::Stream => ("stream", &target.stream, "--stream"),
         };
         let thing = Thing { what, name, flag, place };
         match need {
-            Need::Store | Need::Archive => bucket(clients, &thing).await?,
+            Need::Store | Need::Writes | Need::Archive => bucket(clients, &thing).await?,
             Need::Stream => stream(clients, &thing).await?,
+        }
+        if *need == Need::Writes {
+            let kept = clients.objects(thing.name).keeps_conditions().await;
+            kept.map_err(Unreachable::Unconditional)?;
         }
     }
     Ok(())

@@ -64,6 +64,9 @@ pub enum Unreachable {
     /// Region or credentials are missing.
     #[error("{0}; if `headwater up` runs on this machine, give --endpoint http://127.0.0.1:4566")]
     Configuration(#[source] ConnectError),
+    /// Nobody should write there.
+    #[error(transparent)]
+    Unconditional(ConnectError),
     /// The embedded AWS does not start.
     #[error("{0}; if `headwater up` uses it, give --endpoint instead of --data")]
     Start(#[source] StartError),
