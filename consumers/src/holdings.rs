@@ -7,7 +7,7 @@
 //!
 //! What can't be closed, because money is in it, is somebody's to look at: [`exceptions`](crate::exceptions) shows it.
 
-use bank::{Account, AccountCommand, AccountId, AccountRejection, Portfolio, PortfolioCommand, UserId};
+use bank::{Account, AccountCommand, AccountId, AccountRejection, AccountStatus, Portfolio, PortfolioCommand, UserId};
 use headwater::{
     ExecuteError, Options, Store, Version,
     consume::{Cause, Kind, Process, ReactError, Reads},
@@ -82,7 +82,9 @@ impl Process for Holdings {
                 let options = anywhere(cause.options("close"));
                 let reason =
                     match store.execute::<Account>(account.as_str(), AccountCommand::Close, options).await {
-                        Ok(_) | Err(ExecuteError::Rejected(AccountRejection::Closed)) => None,
+                        Ok(done) if done.state.status() == AccountStatus::Closed => None,
+                        Ok(_) => return Err(ReactError::stuck("the account was not closed by the command to close it")),
+                        Err(ExecuteError::Rejected(AccountRejection::Closed)) => None,
                         Err(ExecuteError::Rejected(why)) => Some(why.to_string()),
                         Err(ExecuteError::Store(error)) => return Err(error.into()),
                     };

@@ -152,35 +152,80 @@ impl fmt::Display for Version {
     }
 }
 
-/// The caller's name for one commit: repeating it commits nothing twice (H8). 1 to [`limits::COMMIT_ID_BYTES`] visible
-/// ASCII characters.
+/// The name of one commit: repeating it commits nothing twice (H8). 1 to [`limits::COMMIT_ID_BYTES`] visible ASCII
+/// characters.
+///
+/// An id says by its beginning where it comes from, so that ids of different origins are never equal:
+///
+/// | text | from |
+/// |---|---|
+/// | `key:` and the key | a caller: [`Self::of_key`]; also where the store drew the key, which a caller learns if the answer is lost |
+/// | `process:` and a UUID | a process: a function of what caused the command |
+/// | any other | an import, or a program that parsed it; ids before there were origins |
+///
+/// An id is parsed as it is, with any beginning, for history comes back exactly. Text from outside is a key, and never parsed.
+///
+/// ```
+/// use headwater::CommitId;
+///
+/// let id = CommitId::of_key("order-7")?;
+/// assert_eq!((id.as_str(), id.key()), ("key:order-7", Some("order-7")));
+/// assert_ne!(id, "order-7".parse()?);
+/// # Ok::<(), headwater::InvalidName>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommitId(Arc<str>);
 
+/// What a caller's id begins with.
+const CALLER: &str = "key:";
+/// What a process's id begins with.
+const PROCESS: &str = "process:";
+
 impl CommitId {
+    /// The id of a command that a caller named, as by an `Idempotency-Key`: 1 to [`limits::CALLER_KEY_BYTES`] visible ASCII
+    /// characters.
+    pub fn of_key(key: &str) -> Result<Self, InvalidName> {
+        check_visible("key", key, limits::CALLER_KEY_BYTES)?;
+        Ok(Self(format!("{CALLER}{key}").into()))
+    }
+
+    /// The caller's key, where this is the id of a command that a caller named.
+    pub fn key(&self) -> Option<&str> {
+        self.0.strip_prefix(CALLER)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id that follows from `parts`, which hold no line breaks: the same for the same parts, and for no others.
+    /// The id of a process's command, which follows from `parts`, which hold no line breaks: the same for the same parts, and
+    /// for no others.
     pub(crate) fn derived(parts: &[&str]) -> Self {
         /// Ids that follow from a cause; drawn once, and never changed.
         const NAMESPACE: Uuid = Uuid::from_u128(0x2c0c_8f5e_71d3_4a8e_a3f6_5d84_09be_77c1);
-        Self(Uuid::new_v5(&NAMESPACE, parts.join("\n").as_bytes()).to_string().into())
+        Self(format!("{PROCESS}{}", Uuid::new_v5(&NAMESPACE, parts.join("\n").as_bytes())).into())
     }
+
+    /// Where this is the id of a process's command: the id that the same command had before ids told their origin.
+    pub(crate) fn before_origins(&self) -> Option<Self> {
+        Some(Self(self.0.strip_prefix(PROCESS)?.into()))
+    }
+}
+
+fn check_visible(field: &'static str, text: &str, most: usize) -> Result<(), InvalidName> {
+    if text.is_empty() || text.len() > most || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let rule = format!("must be 1 to {most} visible ASCII characters without spaces");
+        return Err(InvalidName::new(field, rule));
+    }
+    Ok(())
 }
 
 impl FromStr for CommitId {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if text.is_empty() || text.len() > limits::COMMIT_ID_BYTES || !visible {
-            let rule =
-                format!("must be 1 to {} visible ASCII characters without spaces", limits::COMMIT_ID_BYTES);
-            return Err(InvalidName::new("commit id", rule));
-        }
+        check_visible("commit id", text, limits::COMMIT_ID_BYTES)?;
         Ok(Self(text.into()))
     }
 }
@@ -285,6 +330,23 @@ mod tests {
             let _ = text.parse::<CommitId>();
             let _ = text.parse::<Token>();
         }
+    }
+
+    #[test]
+    fn ids_of_different_origins_are_never_equal() {
+        let derived = CommitId::derived(&["transfers", "transfer/1@2", "move"]);
+        let bare = derived.before_origins().expect("a process's id");
+        assert_eq!(bare.as_str(), "bc2297e1-5b75-5b23-8420-3ede143e87ab", "what it was before");
+        for text in [derived.as_str(), bare.as_str(), "key:x", "x"] {
+            let key = CommitId::of_key(text).expect("a key");
+            assert_eq!(key.key(), Some(text));
+            assert!(key != derived && key != bare && key.as_str() != text);
+            assert_eq!(key.as_str().parse(), Ok(key), "it is read back as it is");
+        }
+        assert_eq!((derived.key(), bare.key(), bare.before_origins()), (None, None, None));
+        let longest = CommitId::of_key(&"x".repeat(limits::CALLER_KEY_BYTES)).expect("a key");
+        assert_eq!(longest.as_str().parse(), Ok(longest));
+        assert!(CommitId::of_key(&"x".repeat(limits::CALLER_KEY_BYTES + 1)).is_err());
     }
 
     #[test]

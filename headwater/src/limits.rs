@@ -9,8 +9,10 @@ pub const KIND_BYTES: usize = 40;
 /// Longest `id` of a stream, in bytes of UTF-8. Percent-encoded three to one it stays far below S3's 1,024 bytes of key,
 /// and with its kind below the 256 characters of a Kinesis partition key.
 pub const ID_BYTES: usize = 128;
-/// Longest commit id, in bytes of visible ASCII.
-pub const COMMIT_ID_BYTES: usize = 128;
+/// Longest key that a caller gives to a command, in bytes of visible ASCII.
+pub const CALLER_KEY_BYTES: usize = 128;
+/// Longest commit id, in bytes of visible ASCII: room for a caller's key and for what says that it is one.
+pub const COMMIT_ID_BYTES: usize = 192;
 /// Longest type of an event, in bytes of UTF-8.
 pub const EVENT_TYPE_BYTES: usize = 128;
 /// Largest version of a stream: every reader of JSON has it exactly, and there is always one after it.

@@ -87,7 +87,7 @@ impl Bank {
     ) -> Result<I, Problem> {
         let key = match headers.commit_id.take() {
             Some(key) => key,
-            None => self.entropy.unique().parse()?,
+            None => CommitId::of_key(&self.entropy.unique())?,
         };
         let id = id.map_or_else(|| derived_id(&key), Ok)?;
         headers.commit_id = Some(key);
@@ -107,7 +107,8 @@ fn did<A: Served>(executed: &Executed<A>, event: &A::Event) -> bool {
 fn derived_id<I: FromStr<Err = InvalidText>>(key: &CommitId) -> Result<I, Problem> {
     /// Names that follow from a key; drawn once, and never changed.
     const NAMESPACE: Uuid = Uuid::from_u128(0x8f4b_6f0e_35c1_4c53_9d5e_0b8a_7f6a_21d4);
-    let id = Uuid::new_v5(&NAMESPACE, key.as_str().as_bytes()).to_string();
+    let key = key.key().unwrap_or(key.as_str());
+    let id = Uuid::new_v5(&NAMESPACE, key.as_bytes()).to_string();
     id.parse().map_err(|error| invalid("id", &error))
 }
 

@@ -17,7 +17,7 @@ use bank::{
 use consumers::transfers::Transfers;
 use futures::TryStreamExt;
 use headwater::{
-    Aggregate, Options, Settings, Store, StreamId, Version,
+    Aggregate, CommitId, Options, Settings, Store, StreamId, Version,
     consume::{Reactor, Ticked, parked},
     format::key,
     memory::{Fault, FaultyObjects, Operation, World},
@@ -395,5 +395,26 @@ async fn a_commit_id_that_stands_for_something_else_moves_nothing() {
         let parked = parked(&bank.ports, "transfers").await.expect("listed");
         assert!(parked[0].parked.error.contains("stands for something else"), "{parked:?}");
         assert_eq!(bank.transfer().await.status(), TransferStatus::Requested);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_key_cannot_take_the_id_of_a_step() {
+    /// What the process derives for the credit of the transfer `7`.
+    const STEP: &str = "process:52d92572-2d54-51f4-83f7-afc2147d4934";
+    for key in [STEP, STEP.trim_start_matches("process:")] {
+        let bank = Bank::new().await;
+        let commit_id = Some(CommitId::of_key(key).expect("a key"));
+        let amount = 1.try_into().expect("an amount");
+        let credit = AccountCommand::Credit { amount, reference: None, transfer: None };
+        let options = Options { commit_id, ..Options::default() };
+        bank.store.execute::<Account>("2", credit, options).await.expect("executes");
+        bank.order(60).await;
+        bank.finish().await;
+        assert_eq!(bank.transfer().await.status(), TransferStatus::Completed);
+        let two = StreamId::new(Account::KIND, "2").expect("a stream");
+        let commits: Vec<_> = bank.store.read(&two, Version::new(1)).try_collect().await.expect("reads");
+        let ids: Vec<_> = commits.iter().skip(1).map(|commit| commit.id.to_string()).collect();
+        assert_eq!(ids, [format!("key:{key}"), STEP.to_owned()]);
     }
 }

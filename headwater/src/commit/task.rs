@@ -14,7 +14,7 @@ use crate::{
     error::StoreError,
     event::{EventError, StoredEvent},
     format::{
-        commit::{Commit, check_meta, in_milliseconds},
+        commit::{CAUSATION, Commit, Meta, check_meta, in_milliseconds},
         key,
     },
     id::{CommitId, StreamId, Token, Version},
@@ -84,7 +84,7 @@ impl Call {
         check_meta(&options.meta)?;
         let commit_id = match options.commit_id.take() {
             Some(id) => id,
-            None => ports.entropy.unique().parse()?,
+            None => CommitId::of_key(&ports.entropy.unique())?,
         };
         let span = trace::commit(&stream, &commit_id, &mut options.meta);
         let clock = Arc::clone(&ports.clock);
@@ -103,10 +103,49 @@ impl Call {
         draft: &mut Draft,
         reader: &Reader,
     ) -> Result<Option<(Version, Version)>, StoreError> {
-        match self.options.repeats_after {
-            Some(after) => draft.find_after(reader, &self.commit_id, after).await,
-            None => Ok(draft.find(&self.commit_id)),
+        let Some(before) = self.commit_id.before_origins() else {
+            return self.find_id(&self.commit_id, draft, reader).await;
+        };
+        // A process's: nobody else can have its id, but what an import brought, or an older version's process, is looked at.
+        if let Some(found) = self.find_id(&self.commit_id, draft, reader).await? {
+            if self.has_our_cause(found.0, draft, reader).await? {
+                return Ok(Some(found));
+            }
+            let (stream, commit) = (self.stream.clone(), self.commit_id.clone());
+            return Err(StoreError::Reused { stream, commit });
         }
+        match self.find_id(&before, draft, reader).await? {
+            Some(found) if self.has_our_cause(found.0, draft, reader).await? => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`Self::find`], for one id.
+    async fn find_id(
+        &self,
+        id: &CommitId,
+        draft: &mut Draft,
+        reader: &Reader,
+    ) -> Result<Option<(Version, Version)>, StoreError> {
+        match self.options.repeats_after {
+            Some(after) => draft.find_after(reader, id, after).await,
+            None => Ok(draft.find(id)),
+        }
+    }
+
+    /// Whether the commit that begins at `first` followed from the stream that this one follows from.
+    async fn has_our_cause(
+        &self,
+        first: Version,
+        draft: &Draft,
+        reader: &Reader,
+    ) -> Result<bool, StoreError> {
+        let cause = |meta: &Meta| {
+            let cause = meta.get(CAUSATION)?.as_str()?;
+            Some(cause.rsplit_once('@')?.0.to_owned())
+        };
+        let found = draft.commit_at(reader, first).await?;
+        Ok(found.is_some_and(|found| cause(&found.meta) == cause(&self.options.meta)))
     }
 
     /// Its commit is to be the stream's first.

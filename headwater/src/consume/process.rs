@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use super::{reads::Reads, timer::Timers};
 use crate::{
     error::StoreError,
-    format::{commit::Meta, timer::Timer},
+    format::{
+        commit::{CAUSATION, Meta},
+        timer::Timer,
+    },
     id::{CommitId, StreamId, Version},
     store::{ExecuteError, Options, Store},
     trace::TRACEPARENT,
@@ -23,7 +26,8 @@ use crate::{
 /// - An event is reacted to at least once, and in version order per stream; between streams any order may come. A crash
 ///   makes it come again, perhaps long after others, and perhaps while an earlier reaction to it is still under way.
 /// - So every command is executed with the options of its [`Cause`] or [`Due`], whose commit id follows from what caused
-///   it and from a `step` that no other command of the same reaction has: a repeat then commits nothing (H8). Where more
+///   it and from a `step` that no other command of the same reaction has: a repeat then commits nothing (H8). No caller can
+///   choose such an id. A commit that exists under it and has another cause is [`StoreError::Reused`], which parks. Where more
 ///   than 100 commits may have come to the command's stream since, [`Options::repeats_after`] says how far to look back.
 /// - Before it does what cannot be taken back, it loads the newest state of what it decides on.
 /// - What a domain rejects is an outcome to handle. [`ReactError`] is for what is none: see there.
@@ -144,7 +148,7 @@ impl<E> Cause<'_, E> {
         let mut meta = Meta::new();
         let correlation = self.meta.get("correlation").cloned();
         meta.insert("correlation".to_owned(), correlation.unwrap_or_else(|| self.commit.as_str().into()));
-        meta.insert("causation".to_owned(), format!("{}@{}", self.stream, self.version).into());
+        meta.insert(CAUSATION.to_owned(), format!("{}@{}", self.stream, self.version).into());
         if let Some(trace) = self.meta.get(TRACEPARENT) {
             meta.insert(TRACEPARENT.to_owned(), trace.clone());
         }

@@ -14,6 +14,9 @@ use crate::{
 /// What travels beside the events: `traceparent`, `correlation` and `causation`, and what a caller adds.
 pub type Meta = Map<String, Value>;
 
+/// The member of [`Meta`] that names what a commit follows from: the event, as `account/42@17`, where it is a process's.
+pub const CAUSATION: &str = "causation";
+
 /// The events of one decision, of versions `first..=last`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {

@@ -77,7 +77,7 @@ impl CommandHeaders {
 
     fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let commit_id = match text(headers, &IDEMPOTENCY_KEY)? {
-            Some(key) => Some(unquoted(key).parse().map_err(|error: headwater::InvalidName| {
+            Some(key) => Some(CommitId::of_key(unquoted(key)).map_err(|error| {
                 Problem::invalid(StatusCode::BAD_REQUEST, "Idempotency-Key", error.rule)
             })?),
             None => None,

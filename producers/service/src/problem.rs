@@ -180,7 +180,7 @@ impl From<StoreError> for Problem {
             StoreError::Reused { .. } => Self::key_reused(),
             StoreError::Unknown { commit, .. } => {
                 tracing::warn!(error = words, "a commit's fate is unknown");
-                Self::unknown("the store did not answer").with("idempotency_key", commit.as_str())
+                Self::unknown("the store did not answer").with("idempotency_key", commit.key().unwrap_or(commit.as_str()))
             }
             StoreError::Unavailable(_) => {
                 tracing::warn!(error = words, "the store is unavailable");
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_unknown_commit_tells_how_to_retry() {
-        let commit: CommitId = "key-1".parse().expect("a commit id");
+        let commit = CommitId::of_key("key-1").expect("a key");
         let problem =
             Problem::from(StoreError::Unknown { stream: stream(), commit, reason: "secret".into() });
         let json = serde_json::to_value(&problem).expect("serializes");

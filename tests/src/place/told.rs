@@ -29,11 +29,11 @@ impl Told {
     }
 
     /// A command was answered.
-    pub(super) fn answered(&self, commit: &str, Token { stream, version }: Token) {
+    pub(super) fn answered(&self, key: &str, Token { stream, version }: Token) {
         let mut kept = self.kept();
         let newest = kept.newest.entry(stream.clone()).or_default();
         *newest = version.max(*newest);
-        if let Ok(commit) = commit.parse::<CommitId>() {
+        if let Ok(commit) = CommitId::of_key(key) {
             kept.answers.push(Answer { stream, commit, version });
         }
     }

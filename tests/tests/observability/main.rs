@@ -132,7 +132,7 @@ async fn a_commit_is_followed_through_the_logs_and_counted_by_its_lambdas() {
     for message in ["applied", "archived a commit"] {
         let told = until(message, || {
             let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.iter().find(|line| line["message"] == message && line["commit"] == "pay-1").cloned()
+            lines.iter().find(|line| line["message"] == message && line["commit"] == "key:pay-1").cloned()
         });
         let told = told.await;
         assert_eq!((&told["stream"], &told["version"]), (&json!("account/42"), &json!("2")), "{told}");

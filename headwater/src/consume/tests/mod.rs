@@ -4,6 +4,7 @@ mod counting;
 mod delivery;
 mod faults;
 mod forwarding;
+mod origins;
 mod parking;
 mod querying;
 mod reacting;

@@ -120,7 +120,7 @@ impl Bank {
     async fn send(&self, command: &Command, chance: &mut Rng) -> Result<(Option<Account>, bool), DriveError> {
         let request = |base: String| {
             let post = self.http.post(base + &command.path).json(&command.body);
-            post.header("Idempotency-Key", command.key.as_str())
+            post.header("Idempotency-Key", command.key.key().unwrap_or_default())
         };
         let Answered { status, body, unanswered } =
             self.answered(command.service, &command.path, chance, request).await?;

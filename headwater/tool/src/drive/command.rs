@@ -27,7 +27,7 @@ impl Command {
             path: "/accounts".to_owned(),
             body: json!({"id": name(plan, account), "overdraft_limit": OVERDRAFT_LIMIT}),
             stream: StreamId::new("account", &name(plan, account))?,
-            key: format!("open-{account}").parse()?,
+            key: CommitId::of_key(&format!("open-{account}"))?,
             amount: 0,
             seed: plan.seed ^ account as u64,
         })
@@ -60,7 +60,7 @@ impl Command {
             path: format!("/accounts/{account}/{service}"),
             body: json!({"amount": amount.abs()}),
             stream: StreamId::new("account", &account)?,
-            key: key.parse()?,
+            key: CommitId::of_key(key)?,
             amount,
             seed,
         })

@@ -44,7 +44,7 @@ fn nothing_said_means_any_version() {
 fn an_idempotency_key_names_the_commit_quoted_or_not() {
     for key in ["order-7", "\"order-7\""] {
         let commit_id = read(&[("idempotency-key", key)]).commit_id.expect("a commit id");
-        assert_eq!(commit_id.as_str(), "order-7");
+        assert_eq!(commit_id.as_str(), "key:order-7");
     }
     refused(&[("idempotency-key", "two words")], "Idempotency-Key");
     refused(&[("idempotency-key", "")], "Idempotency-Key");
