@@ -20,6 +20,8 @@ use headwater::{
     Options, Schemas, Store, Version,
     consume::{Cause, Due, Process, ReactError},
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use service::{Config, ConfigError};
 
 /// The step in which money moves.
@@ -61,9 +63,28 @@ pub struct Transfers {
     pub expire_after: Duration,
 }
 
+/// What of it is kept for an operator's `unpark`.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// In seconds.
+    expire_after: u64,
+}
+
+impl Transfers {
+    /// The process as it was deployed, by its [`Process::settings`]; `None` where they are none of this process.
+    pub fn of_settings(settings: Value) -> Option<Self> {
+        let Kept { expire_after } = serde_json::from_value(settings).ok()?;
+        Some(Self { expire_after: Duration::from_secs(expire_after) })
+    }
+}
+
 impl Process for Transfers {
     const NAME: &'static str = "transfers";
     type Reads = Transfer;
+
+    fn settings(&self) -> Value {
+        serde_json::to_value(Kept { expire_after: self.expire_after.as_secs() }).unwrap_or_default()
+    }
 
     async fn react(&self, store: &Store, cause: &Cause<'_, TransferEvent>) -> Result<(), ReactError> {
         let transfer: TransferId = cause.stream.id().parse().map_err(ReactError::stuck)?;

@@ -376,7 +376,7 @@ async fn money_that_a_slow_process_would_take_out_of_an_expired_transfer_stays()
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_id_that_stands_for_something_else_moves_nothing() {
-    // Somebody guesses the commit id of the withdrawal, and withdraws something else under it.
+    // An import brings the commit id and the cause of the withdrawal, and withdraws something else under it.
     let probe = Scene::Completed.set().await;
     probe.finish().await;
     let account: StreamId = "account/1".parse().expect("a stream");
@@ -384,7 +384,8 @@ async fn a_commit_id_that_stands_for_something_else_moves_nothing() {
     for (amount, transfer) in [(70, None), (70, Some("8")), (1, Some("7"))] {
         let bank = Bank::new().await;
         bank.order(70).await;
-        let options = Options { commit_id: Some(commits[0].id.clone()), ..Options::default() };
+        let (commit_id, meta) = (Some(commits[0].id.clone()), commits[0].meta.clone());
+        let options = Options { commit_id, meta, ..Options::default() };
         let withdraw = AccountCommand::Withdraw {
             amount: amount.try_into().expect("an amount"),
             reference: None,

@@ -51,7 +51,7 @@ pub use self::{
     project::Projector,
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
-    react::Reactor,
+    react::{Reactor, parked_settings},
     reads::{Kind, RawEvent, Reads},
     rebuild::{Begin, Cleaned, Rebuild, RebuildError},
     timer::Ticked,

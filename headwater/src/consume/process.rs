@@ -6,6 +6,7 @@
 use std::{error::Error, fmt::Display, time::Duration};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{reads::Reads, timer::Timers};
 use crate::{
@@ -85,6 +86,12 @@ pub trait Process: Send + Sync + 'static {
     /// must see every version of a stream that it reads.
     fn reads(&self, _stream: &StreamId) -> bool {
         true
+    }
+
+    /// What it was deployed with and an operator's `unpark` must use as well, as JSON; null where that is nothing. It is kept
+    /// beside the progress of each stream, where [`parked_settings`](super::parked_settings) finds it.
+    fn settings(&self) -> Value {
+        Value::Null
     }
 
     /// Reacts to one event.

@@ -22,6 +22,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::sleep;
 use tracing::{Instrument, error};
 
@@ -46,7 +47,8 @@ use crate::{
     format::{key, timer::Timer, view::View},
     id::{StreamId, Version},
     metric,
-    port::{Arrival, Ports, Sequence, backoff},
+    port::{Arrival, Got, Ports, Sequence, backoff},
+    read::Reader,
     store::Store,
 };
 
@@ -63,13 +65,30 @@ pub struct Reactor<P: Process> {
 /// A process as the projection that says nothing but how far it has come: one view for each stream.
 struct Reading<P>(P);
 
-/// Nothing: a process's state is streams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Nothing {}
+/// What is kept beside a stream's progress: a process's state is streams.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// [`Process::settings`] when this was written; null in what an older version wrote.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    settings: Value,
+}
+
+/// The [`Process::settings`] that the process had when it parked a stream; `None` where the stream is not parked, and null
+/// where a version parked it that kept none.
+pub async fn parked_settings(
+    ports: &Ports,
+    process: &str,
+    stream: &StreamId,
+) -> Result<Option<Value>, StoreError> {
+    let object = key::view(process, stream.as_str());
+    let Got::Found { body, .. } = Reader::new(ports).object(&object, None).await? else { return Ok(None) };
+    let view = View::<Progress>::decode(&body).map_err(|error| StoreError::corrupt(&object, &error))?;
+    Ok(view.parked.contains_key(stream).then_some(view.state.settings))
+}
 
 impl<P: Process> Projection for Reading<P> {
     const NAME: &'static str = P::NAME;
-    type View = Nothing;
+    type View = Progress;
     type Reads = P::Reads;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
@@ -78,7 +97,7 @@ impl<P: Process> Projection for Reading<P> {
 
     fn apply(
         &self,
-        _view: &mut Nothing,
+        _view: &mut Progress,
         _envelope: &Envelope<'_, <P::Reads as Reads>::Event>,
     ) -> Result<(), ApplyError> {
         Ok(())
@@ -168,7 +187,7 @@ impl<P: Process> Reactor<P> {
     }
 
     /// Reacts until nothing is left, and writes how far that went. Answers with the view as it is then.
-    async fn advance(&self, key: &str, work: &mut Work<'_>) -> Result<View<Nothing>, StoreError> {
+    async fn advance(&self, key: &str, work: &mut Work<'_>) -> Result<View<Progress>, StoreError> {
         let object = key::view(P::NAME, key);
         let mut heads = Heads::default();
         let mut pauses = backoff(&*self.views.entropy, Duration::from_millis(5), Duration::from_millis(500));
@@ -185,6 +204,7 @@ impl<P: Process> Reactor<P> {
                 return Err(error.clone());
             }
             if view != before {
+                view.state.settings = self.process().settings();
                 match self.views.put(&object, &view, only).await? {
                     Put::Stands => told.written(&view, &steps),
                     Put::Lost(reason) => {
@@ -207,7 +227,7 @@ impl<P: Process> Reactor<P> {
     }
 
     /// Reacts to the steps, and notes in `view` what was done.
-    async fn turn(&self, view: &mut View<Nothing>, steps: &[Step]) -> Turn {
+    async fn turn(&self, view: &mut View<Progress>, steps: &[Step]) -> Turn {
         let now = self.views.clock.now();
         let mut reactions = 0;
         for step in steps {

@@ -70,6 +70,14 @@ pub enum Failure {
         /// What went wrong.
         error: String,
     },
+    /// A version parked the stream that did not keep its settings.
+    #[error(
+        "not unparked: {stream} was parked by a version that kept no settings with it: give --expire-after, the stack's ExpireAfter"
+    )]
+    NoSettings {
+        /// The stream.
+        stream: StreamId,
+    },
     /// Anything else, in its own words.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),

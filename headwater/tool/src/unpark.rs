@@ -9,7 +9,7 @@ use consumers::{
 };
 use headwater::{
     Settings, Store, StoreError, StreamId, Version,
-    consume::{Process, Projection, Projector, Reactor, Unparked},
+    consume::{Process, Projection, Projector, Reactor, Unparked, parked_settings},
     port::Ports,
 };
 use serde::Serialize;
@@ -20,9 +20,6 @@ use crate::{
     output::{Line, Output, Paint, plain},
     target::{Connection, Need, Target},
 };
-
-/// How long a transfer may wait, where the process does not say otherwise.
-const DAY: Duration = Duration::from_hours(24);
 
 /// How long it waits for Kinesis.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -45,6 +42,10 @@ pub struct Args {
         required_if_eq("projection", CreditLimits::NAME)
     )]
     pub forward: Option<String>,
+    /// The seconds after which a transfer expires, as deployed: for a stream that was parked by a version which did not keep
+    /// them with it
+    #[arg(long, env = "HEADWATER_EXPIRE_AFTER", value_name = "SECONDS")]
+    pub expire_after: Option<u64>,
     /// What became of it, as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -86,16 +87,18 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             None => (args.target, &[Need::Writes]),
         };
     let connection = target.connect(needs).await?;
-    unpark(&connection, args.projection, &args.key, &args.stream, &mut output).await
+    let expire_after = args.expire_after.map(Duration::from_secs);
+    unpark(&connection, args.projection, &args.key, &args.stream, expire_after, &mut output).await
 }
 
 /// Unparks a stream in one view. The connection's stream is the one that the projection forwards to, if it forwards, or that a
-/// process publishes to.
+/// process publishes to. `expire_after` counts where a stream of transfers was parked without it.
 pub async fn unpark(
     connection: &Connection,
     projection: Known,
     key: &str,
     stream: &StreamId,
+    expire_after: Option<Duration>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let ports = &connection.ports;
@@ -107,7 +110,13 @@ pub async fn unpark(
         }
         Known::Exceptions => (Exceptions::NAME, Projector::new(Exceptions, ports).unpark(key, stream).await?),
         Known::Holdings => (Holdings::NAME, react(Holdings, ports, stream).await?),
-        Known::Transfers => (Transfers::NAME, react(Transfers { expire_after: DAY }, ports, stream).await?),
+        Known::Transfers => {
+            let unparked = match transfers(ports, stream, expire_after).await? {
+                Some(process) => react(process, ports, stream).await?,
+                None => Unparked::NotParked,
+            };
+            (Transfers::NAME, unparked)
+        }
     };
     let (outcome, version) = match unparked {
         Unparked::Healed(version) => (Outcome::Healed, Some(version)),
@@ -120,6 +129,20 @@ pub async fn unpark(
     };
     output.line(&Ended { projection: name, key, stream, outcome, version })?;
     output.flush()
+}
+
+/// The process as it was deployed when it parked the stream; `None` where the stream is not parked.
+async fn transfers(
+    ports: &Ports,
+    stream: &StreamId,
+    expire_after: Option<Duration>,
+) -> Result<Option<Transfers>, Failure> {
+    let Some(settings) = parked_settings(ports, Transfers::NAME, stream).await? else { return Ok(None) };
+    let given = expire_after.map(|expire_after| Transfers { expire_after });
+    match Transfers::of_settings(settings).or(given) {
+        Some(process) => Ok(Some(process)),
+        None => Err(Failure::NoSettings { stream: stream.clone() }),
+    }
 }
 
 /// Lets a process react to a stream, and waits until what it commands is published.

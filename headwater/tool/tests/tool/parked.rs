@@ -5,6 +5,7 @@ use headwater::{
     StreamId, Version,
     format::view::{Parked, View},
     port::{Got, Precondition},
+    read::Reader,
 };
 use headwater_tool::{Failure, parked, unpark};
 
@@ -65,7 +66,7 @@ async fn unparked(world: &World) -> Result<String, Failure> {
     let (sink, stream) = (Sink::default(), "account/7".parse().unwrap());
     let connection = world.connect().await;
     let ended =
-        unpark::unpark(&connection, unpark::Known::Balance, "7", &stream, &mut sink.output(true)).await;
+        unpark::unpark(&connection, unpark::Known::Balance, "7", &stream, None, &mut sink.output(true)).await;
     ended.map(|()| sink.text())
 }
 
@@ -96,4 +97,47 @@ async fn a_stream_that_can_still_not_be_applied_is_told() {
         said.starts_with("account/7 is parked again in balance 7, at version 2: event \"Credited\""),
         "{said}"
     );
+}
+
+/// What an unpark of the transfer 7 says, which has `state` beside its mark; and when the timer is due that it sets.
+async fn unparked_transfer(state: &str) -> (Result<String, Failure>, Option<String>) {
+    let world = World::new().await;
+    let at = "2026-11-21T19:30:00Z";
+    let opened = |id: &str| {
+        format!(
+            r#"{{"stream":"account/{id}","id":"{id}","at":"{at}","events":[{{"type":"Opened","data":{{"overdraft_limit":5000}}}}]}}"#
+        )
+    };
+    let order = r#"{"from":"1","to":"2","amount":5,"from_version":1,"to_version":1}"#;
+    let requested = format!(
+        r#"{{"stream":"transfer/7","id":"7","at":"{at}","events":[{{"type":"Requested","data":{order}}}]}}"#
+    );
+    world.import(&[opened("1"), opened("2"), requested].join("\n"), PLAN).await.1.unwrap();
+    let connection = world.connect().await;
+    let parked = format!(
+        r#"{{"format":1,"state":{state},"applied":{{}},"parked":{{"transfer/7":{{"version":1,"error":"odd","at":"{at}"}}}}}}"#
+    );
+    let objects = &connection.ports.objects;
+    objects.put("views/transfers/transfer%2F7", parked.into(), Precondition::Absent).await.unwrap();
+    let (sink, stream) = (Sink::default(), "transfer/7".parse().unwrap());
+    let (known, key) = (unpark::Known::Transfers, "transfer/7");
+    let ended = unpark::unpark(&connection, known, key, &stream, None, &mut sink.output(true)).await;
+    let timers = Reader::new(&connection.ports).keys("timers/transfers/").await.unwrap();
+    let due = timers.first().and_then(|key| key.split('/').nth(2)).map(str::to_owned);
+    (ended.map(|()| sink.text()), due)
+}
+
+#[tokio::test]
+async fn a_transfer_is_unparked_with_the_settings_that_its_process_has() {
+    let (ended, due) = unparked_transfer(r#"{"settings":{"expire_after":3600}}"#).await;
+    assert!(ended.unwrap().contains(r#""outcome":"healed""#));
+    let requested: jiff::Timestamp = "2026-11-21T19:30:00Z".parse().unwrap();
+    assert_eq!(due, Some(format!("{:015}", requested.as_millisecond() + 3_600_000)));
+}
+
+#[tokio::test]
+async fn settings_that_an_older_version_did_not_keep_are_asked_for() {
+    let (ended, due) = unparked_transfer("{}").await;
+    assert!(ended.unwrap_err().to_string().contains("--expire-after"));
+    assert_eq!(due, None, "nothing was done");
 }
