@@ -50,10 +50,10 @@ impl Projection for Balances {
                 view.overdraft_limit = *overdraft_limit;
             }
             AccountEvent::Credited { amount, .. } => {
-                view.balance = view.balance.plus(*amount).map_err(ApplyError::new)?;
+                view.balance = view.balance.plus(*amount).map_err(ApplyError::caused_by)?;
             }
             AccountEvent::Withdrawn { amount, .. } => {
-                view.balance = view.balance.minus(*amount).map_err(ApplyError::new)?;
+                view.balance = view.balance.minus(*amount).map_err(ApplyError::caused_by)?;
             }
             AccountEvent::Declined { .. } => {}
             AccountEvent::Closed => view.status = AccountStatus::Closed,

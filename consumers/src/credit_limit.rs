@@ -121,7 +121,7 @@ impl Forward for CreditLimits {
         }
         let after = view.changes;
         (view.limit, view.changes) = (limit, after.next());
-        let stream = StreamId::new(KIND, stream.id()).map_err(ApplyError::new)?;
+        let stream = StreamId::new(KIND, stream.id())?;
         Derived::one(stream, after, &CreditLimitEvent::CreditLimitChanged { limit }, Schemas::FIRST).map(Some)
     }
 }

@@ -7,7 +7,9 @@
 //!
 //! What can't be closed, because money is in it, is somebody's to look at: [`exceptions`](crate::exceptions) shows it.
 
-use bank::{Account, AccountCommand, AccountId, AccountRejection, AccountStatus, Portfolio, PortfolioCommand, UserId};
+use bank::{
+    Account, AccountCommand, AccountId, AccountRejection, AccountStatus, Portfolio, PortfolioCommand, UserId,
+};
 use headwater::{
     ExecuteError, Options, Store, Version,
     consume::{Cause, Kind, Process, ReactError, Reads},
@@ -66,13 +68,13 @@ impl Process for Holdings {
         match &cause.event {
             HoldingsEvent::Account(AccountChange::Opened { holder: None }) => Ok(()),
             HoldingsEvent::Account(AccountChange::Opened { holder: Some(holder) }) => {
-                let account = id.parse().map_err(ReactError::stuck)?;
+                let account = id.parse().map_err(ReactError::caused_by)?;
                 tell(store, holder.as_str(), PortfolioCommand::Add(account), cause.options("add")).await
             }
             HoldingsEvent::Account(AccountChange::Closed) => {
                 let closed = store.load::<Account>(id).await?.state;
                 let Some(holder) = closed.holder() else { return Ok(()) };
-                let account = id.parse().map_err(ReactError::stuck)?;
+                let account = id.parse().map_err(ReactError::caused_by)?;
                 tell(store, holder.as_str(), PortfolioCommand::Remove(account), cause.options("remove")).await
             }
             HoldingsEvent::Portfolio(PortfolioChange::Exceeded { account }) => {
@@ -83,7 +85,11 @@ impl Process for Holdings {
                 let reason =
                     match store.execute::<Account>(account.as_str(), AccountCommand::Close, options).await {
                         Ok(done) if done.state.status() == AccountStatus::Closed => None,
-                        Ok(_) => return Err(ReactError::stuck("the account was not closed by the command to close it")),
+                        Ok(_) => {
+                            return Err(ReactError::stuck(
+                                "the account was not closed by the command to close it",
+                            ));
+                        }
                         Err(ExecuteError::Rejected(AccountRejection::Closed)) => None,
                         Err(ExecuteError::Rejected(why)) => Some(why.to_string()),
                         Err(ExecuteError::Store(error)) => return Err(error.into()),

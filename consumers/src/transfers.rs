@@ -87,7 +87,7 @@ impl Process for Transfers {
     }
 
     async fn react(&self, store: &Store, cause: &Cause<'_, TransferEvent>) -> Result<(), ReactError> {
-        let transfer: TransferId = cause.stream.id().parse().map_err(ReactError::stuck)?;
+        let transfer: TransferId = cause.stream.id().parse().map_err(ReactError::caused_by)?;
         let loaded = store.load::<Transfer>(transfer.as_str()).await?;
         if loaded.version != cause.version {
             return Ok(());
@@ -149,11 +149,8 @@ async fn ask(
 ) -> Result<Outcome, ReactError> {
     let done = store.execute::<Account>(account.as_str(), command, options).await?;
     let stands = done.commit.as_ref().and_then(|commit| commit.events.first());
-    let stands = stands
-        .map(|stored| Schemas::of::<Account>().decode::<AccountEvent>(stored))
-        .transpose()
-        .map_err(ReactError::stuck)?;
-    match stands {
+    let event = stands.map(|stored| Schemas::of::<Account>().decode::<AccountEvent>(stored)).transpose()?;
+    match event {
         Some(
             AccountEvent::Withdrawn { amount: moved, transfer: Some(of), .. }
             | AccountEvent::Credited { amount: moved, transfer: Some(of), .. },
@@ -161,8 +158,11 @@ async fn ask(
         Some(AccountEvent::Declined { transfer: of, reason }) if of == *transfer => {
             Ok(Outcome::Declined { reason })
         }
-        other => Err(ReactError::stuck(format_args!(
-            "the commit id of this step stands for something else in account {account}: {other:?}"
-        ))),
+        _ => {
+            let name = stands.map_or("nothing", |stored| stored.name.as_str());
+            Err(ReactError::Stuck(format!(
+                "the commit id of this step names something else in account {account}: {name}"
+            )))
+        }
     }
 }

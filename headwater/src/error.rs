@@ -1,7 +1,7 @@
 //! What can go wrong, in few kinds, each naming the caller's next step.
 
 use crate::{
-    format::FormatError,
+    format::{FormatError, key},
     id::{CommitId, InvalidName, StreamId, Version},
     port::{LogError, ObjectError},
     reason::Reason,
@@ -22,7 +22,7 @@ pub enum StoreError {
         actual: Version,
     },
     /// Another stream holds a value that is unique: choose another one.
-    #[error("the {set} {value} is taken")]
+    #[error("a value of the set {set} is taken")]
     Taken {
         /// The set of unique values, as `username`.
         set: &'static str,
@@ -97,7 +97,7 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn corrupt(key: impl Into<String>, error: &FormatError) -> Self {
-        Self::Corrupt { key: key.into(), reason: error.to_string() }
+        Self::Corrupt { key: key::shown(&key.into()).into_owned(), reason: error.to_string() }
     }
 }
 

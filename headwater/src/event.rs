@@ -20,7 +20,7 @@ use serde::{
 };
 use serde_json::{de::StrRead, value::RawValue};
 
-use crate::{id::InvalidName, limits};
+use crate::{id::InvalidName, limits, redact::json_fault};
 
 /// An event as it is stored and sent: `{"type":"Credited","schema":1,"data":{…}}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub enum EventError {
         name: String,
         /// The schema number.
         schema: u32,
-        /// What does not fit.
+        /// What does not fit, without the data.
         reason: String,
     },
     /// Its data are of a schema that is not known here: a deployment that is under way brings it, or one that was forgotten.
@@ -89,8 +89,8 @@ impl StoredEvent {
     /// One variant of a serde enum, as an event of schema 1.
     pub(crate) fn of<E: Serialize>(event: &E) -> Result<Self, EventError> {
         let unfit = |reason: String| EventError::Unfit { name: String::new(), schema: 1, reason };
-        let json = serde_json::to_string(event).map_err(|cause| unfit(cause.to_string()))?;
-        let (name, data) = match serde_json::from_str(&json).map_err(|cause| unfit(cause.to_string()))? {
+        let json = serde_json::to_string(event).map_err(|cause| unfit(json_fault(&cause)))?;
+        let (name, data) = match serde_json::from_str(&json).map_err(|cause| unfit(json_fault(&cause)))? {
             Tagged::Unit(name) => (name, RawValue::NULL.to_owned()),
             Tagged::Content(name, data) => (name, data.to_owned()),
         };
@@ -106,7 +106,7 @@ impl StoredEvent {
 impl EventText<'_> {
     /// The variant of a serde enum that it is, whatever its schema, without a copy of the data.
     pub(crate) fn variant<E: DeserializeOwned>(self) -> Result<E, EventError> {
-        E::deserialize(Stored(self)).map_err(|cause| self.unfit(cause.to_string()))
+        E::deserialize(Stored(self)).map_err(|cause| self.unfit(json_fault(&cause)))
     }
 
     /// Its data do not fit.

@@ -9,7 +9,8 @@
 //! 4. [`mod@format`] is what then stands and travels: heads, pages, records, views.
 //! 5. [`consume`] makes views of it, each commit once, whatever is repeated, late or lost.
 //! 6. [`invariants`] are the promises, as predicates over what stands, which [`evidence`] gathers.
-//! 7. [`metric`] says what is counted on the way, and [`trace`] how one command is followed.
+//! 7. [`metric`] says what is counted on the way, and [`trace`] how one command is followed. [`redact`] keeps data out of
+//!    both.
 //!
 //! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests.
 //!
@@ -59,6 +60,7 @@ pub mod port;
 pub mod publish;
 pub mod read;
 mod reason;
+pub mod redact;
 pub mod schema;
 mod store;
 pub mod trace;

@@ -23,6 +23,7 @@ use crate::{
     id::{StreamId, Version},
     limits,
     read::Reader,
+    redact::{json_fault, panic_words},
     schema::Schemas,
 };
 
@@ -65,7 +66,8 @@ fn start<A: Aggregate>(head: &Head, version: Version) -> (A, Version) {
     match serde_json::from_str(snapshot.state.get()) {
         Ok(state) => (state, snapshot.version),
         Err(error) => {
-            tracing::warn!(stream = %head.stream, %error, "a snapshot does not decode: folding the events");
+            let error = json_fault(&error);
+            tracing::warn!(stream = %head.stream, error, "a snapshot does not decode: folding the events");
             (A::default(), Version::ZERO)
         }
     }
@@ -106,9 +108,7 @@ pub(crate) fn events<'a, A: Aggregate>(
 /// Runs a domain's code: a panic in it is an error of that stream, and of nothing else.
 pub(crate) fn guard<T>(stream: &StreamId, run: impl FnOnce() -> T) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text =
-            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word");
-        StoreError::Corrupt { key: key::head(stream), reason: format!("its aggregate panicked: {text}") }
+        let reason = format!("its aggregate panicked: {}", panic_words(&*panic));
+        StoreError::Corrupt { key: key::head(stream), reason }
     })
 }

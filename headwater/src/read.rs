@@ -121,7 +121,8 @@ impl Reader {
             };
             let pause = pauses.next().unwrap_or_default();
             if Instant::now() + pause >= deadline {
-                return Err(StoreError::Unavailable(Reason::new(format_args!("reading {key}"), reason)));
+                let doing = format!("reading {}", key::shown(key));
+                return Err(StoreError::Unavailable(Reason::new(doing, reason)));
             }
             tokio::time::sleep(pause).await;
         }

@@ -42,6 +42,7 @@ use serde_json::{
 use crate::{
     aggregate::Aggregate,
     event::{EventError, EventText, StoredEvent},
+    redact::json_fault,
 };
 
 /// Takes the data of one event type from a schema to the next.
@@ -56,8 +57,8 @@ pub struct Upcaster {
     pub event: &'static str,
     /// The schema of the data that it takes; it makes data of the one after.
     pub from: u32,
-    /// The data of the next schema, or why they cannot be made of these.
-    pub up: fn(Value) -> Result<Value, String>,
+    /// The data of the next schema, or why they cannot be made of these: a literal, for data are not to get into logs.
+    pub up: fn(Value) -> Result<Value, &'static str>,
 }
 
 /// The schemas of an enum of events, by the upcasters that there are.
@@ -127,7 +128,7 @@ impl Schemas {
         if stored.schema == 0 {
             return Err("schemas are counted from 1".to_owned());
         }
-        let mut data = serde_json::from_str(stored.data).map_err(|cause| cause.to_string())?;
+        let mut data = serde_json::from_str(stored.data).map_err(|cause| json_fault(&cause))?;
         let mut schema = stored.schema;
         for upcaster in self.0 {
             if upcaster.event == stored.name && upcaster.from == schema {
@@ -135,7 +136,7 @@ impl Schemas {
                 schema += 1;
             }
         }
-        to_raw_value(&data).map_err(|cause| cause.to_string())
+        to_raw_value(&data).map_err(|cause| json_fault(&cause))
     }
 }
 
@@ -173,13 +174,13 @@ mod tests {
         Stopped,
     }
 
-    fn minor(mut data: Value) -> Result<Value, String> {
+    fn minor(mut data: Value) -> Result<Value, &'static str> {
         let units = data["units"].as_i64().ok_or("it has no units")?;
         data["minor"] = units.checked_mul(100).ok_or("too much")?.into();
         Ok(data)
     }
 
-    fn currency(mut data: Value) -> Result<Value, String> {
+    fn currency(mut data: Value) -> Result<Value, &'static str> {
         data.as_object_mut().ok_or("no object")?.insert("currency".to_owned(), "EUR".into());
         Ok(data)
     }

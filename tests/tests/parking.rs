@@ -165,12 +165,12 @@ async fn a_panic_parks_one_account_until_the_projection_is_mended() {
     assert_eq!((balance.applied(&account(FRAGILE)), &balance.state), (Version::new(4), &held(387)));
     assert_eq!(balance.parked, BTreeMap::new());
 
-    // The account stands where it was before the commit that panicked, with what the panic said.
+    // The account is where it was before the commit that panicked; what the panic said names the account, and is not kept.
     let view = world.view("fragile", FRAGILE).await;
     assert_eq!((view.applied(&account(FRAGILE)), &view.state), (Version::new(2), &held(500)));
     let mark = view.parked[&account(FRAGILE)].clone();
     assert_eq!(mark.version, Version::new(3));
-    assert_eq!(mark.error, "the projection panicked: no withdrawal of glass was ever thought of");
+    assert_eq!(mark.error, "the projection panicked: with a message that may hold data");
 
     // What comes later stays behind the mark, and the others still go on.
     world.moves("credit", FRAGILE, 1).await;

@@ -394,7 +394,7 @@ async fn a_commit_id_that_stands_for_something_else_moves_nothing() {
         bank.store.execute::<Account>("1", withdraw, options).await.expect("executes");
         assert!(bank.pump(&bank.reactor()).await);
         let parked = parked(&bank.ports, "transfers").await.expect("listed");
-        assert!(parked[0].parked.error.contains("stands for something else"), "{parked:?}");
+        assert!(parked[0].parked.error.contains("names something else"), "{parked:?}");
         assert_eq!(bank.transfer().await.status(), TransferStatus::Requested);
     }
 }

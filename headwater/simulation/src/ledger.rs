@@ -263,7 +263,7 @@ impl Forward for Milestones {
         if !view.commits.is_multiple_of(3) {
             return Ok(None);
         }
-        let told = StreamId::new("milestone", stream.id()).map_err(ApplyError::new)?;
+        let told = StreamId::new("milestone", stream.id())?;
         let after = Version::new(view.told);
         view.told += 1;
         Derived::one(told, after, &Told::Reached { commits: view.commits }, Schemas::FIRST).map(Some)

@@ -35,7 +35,7 @@ impl NextEntry {
     }
 }
 
-fn hundredths(mut data: Value) -> Result<Value, String> {
+fn hundredths(mut data: Value) -> Result<Value, &'static str> {
     let amount = data["amount"].as_i64().and_then(|amount| amount.checked_mul(100));
     data["amount"] = amount.ok_or("no amount, or too much")?.into();
     Ok(data)

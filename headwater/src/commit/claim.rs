@@ -114,7 +114,7 @@ impl Claims {
                 Attempt::Ours(etag) => return Ok(etag),
                 Attempt::Again(reason) => reason,
             };
-            let mut reason = format!("the claim to {claim} was not written: {reason}");
+            let mut reason = format!("the claim to a {} was not written: {reason}", claim.set());
             only = Precondition::Absent;
             if let Got::Found { body, etag, modified } = self.reader.object(&key, None).await? {
                 let StoredClaim { owner: of, attempt: by, .. } =
@@ -125,7 +125,7 @@ impl Claims {
                 if of == *owner || self.contest::<A>(claim, &of, modified, deadline).await? {
                     only = Precondition::Matches(etag);
                 } else {
-                    reason = format!("another stream is about to take the {claim}: retry shortly");
+                    reason = format!("another stream is about to take the {}: retry shortly", claim.set());
                     again = true;
                 }
             }
@@ -162,7 +162,7 @@ impl Claims {
         let only = known.etag.clone().map_or(Precondition::Absent, Precondition::Matches);
         match self.put(&key, &body, only, deadline).await? {
             Attempt::Ours(etag) => {
-                tracing::info!(stream = %owner, fence = head.fence, %claim, "fenced: its claim was left behind");
+                tracing::info!(stream = %owner, fence = head.fence, set = claim.set(), "fenced: its claim was left behind");
                 self.cache.keep(Known { state: known.state, ..Known::new(head, etag, None) });
                 Ok(true)
             }
@@ -174,7 +174,7 @@ impl Claims {
     async fn holder<A: Aggregate>(&self, claim: &Claim, owner: &StreamId) -> Result<Known, StoreError> {
         if owner.kind() != A::KIND {
             let reason = format!("{owner} has it, and a set of unique values belongs to one kind");
-            return Err(StoreError::Corrupt { key: key::claim(claim), reason });
+            return Err(StoreError::Corrupt { key: key::shown(&key::claim(claim)).into_owned(), reason });
         }
         let known = self.cache.refresh(&self.reader, owner, self.cache.get(owner)).await?;
         let state = match known.state::<A>() {
@@ -219,7 +219,7 @@ impl Claims {
             match timeout_at(deadline, self.objects.delete(&key::claim(&claim), &etag)).await {
                 Ok(Ok(()) | Err(ObjectError::Precondition)) => {}
                 // It frees itself when somebody wants the value.
-                other => tracing::debug!(%claim, ?other, "a claim was left behind"),
+                other => tracing::debug!(set = claim.set(), ?other, "a claim was left behind"),
             }
         };
         join_all(dropped.into_iter().map(delete)).await;

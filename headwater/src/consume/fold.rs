@@ -6,10 +6,7 @@
 //!    the usual way copies nothing, and a batch full of trouble costs each commit once more, not once per trouble.
 //! 3. The stream of that commit is parked, with the error and the time; its later commits are passed over.
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -25,6 +22,7 @@ use crate::{
     error::StoreError,
     format::view::{Parked, View},
     id::{StreamId, Version},
+    redact::panic_words,
 };
 
 /// Longest error text that a view keeps, in bytes.
@@ -164,13 +162,7 @@ fn apply<P: Projection>(
     match applied {
         Ok(answer) => answer.map_err(|error| Refusal { version: at, error }),
         Err(panic) => {
-            Err(Refusal { version: at, error: format!("the projection panicked: {}", text(&*panic)) })
+            Err(Refusal { version: at, error: format!("the projection panicked: {}", panic_words(&*panic)) })
         }
     }
-}
-
-/// What a panic said.
-pub(super) fn text(panic: &(dyn Any + Send)) -> &str {
-    let owned = panic.downcast_ref::<String>().map(String::as_str);
-    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
 }

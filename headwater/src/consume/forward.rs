@@ -80,7 +80,7 @@ impl Derived {
         event: &E,
         schemas: Schemas,
     ) -> Result<Self, ApplyError> {
-        let event = schemas.encode(event).map_err(ApplyError::new)?;
+        let event = schemas.encode(event)?;
         Ok(Self { stream, after, events: vec![event] })
     }
 }

@@ -3,7 +3,7 @@
 //! It has no state of its own here, but for how far it has reacted to each stream. What it must remember is an aggregate,
 //! written by commands like any other, so that it has a history, versions and snapshots.
 
-use std::{error::Error, fmt::Display, time::Duration};
+use std::{error::Error, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,11 +11,13 @@ use serde_json::Value;
 use super::{reads::Reads, timer::Timers};
 use crate::{
     error::StoreError,
+    event::EventError,
     format::{
         commit::{CAUSATION, Meta},
         timer::Timer,
     },
     id::{CommitId, StreamId, Version},
+    redact::type_name,
     store::{ExecuteError, Options, Store},
     trace::TRACEPARENT,
 };
@@ -201,15 +203,28 @@ pub enum ReactError {
     /// The world failed: the event comes again.
     #[error(transparent)]
     World(StoreError),
-    /// The event cannot be reacted to, however often it comes: its stream is parked, with these words.
+    /// The event cannot be reacted to, however often it comes: its stream is parked with these words, which are logged, too, and
+    /// hold no data.
     #[error("{0}")]
     Stuck(String),
 }
 
 impl ReactError {
-    /// The event cannot be reacted to, for this reason.
-    pub fn stuck(reason: impl Display) -> Self {
-        Self::Stuck(reason.to_string())
+    /// The event cannot be reacted to, for this reason: a literal, which says what rule was broken and not by what.
+    pub fn stuck(reason: &'static str) -> Self {
+        Self::Stuck(reason.to_owned())
+    }
+
+    /// The event cannot be reacted to because of an error of the domain, which is named by its type: what it says may hold
+    /// data.
+    pub fn caused_by<E: Error>(_: E) -> Self {
+        Self::Stuck(type_name::<E>().to_owned())
+    }
+}
+
+impl From<EventError> for ReactError {
+    fn from(error: EventError) -> Self {
+        Self::Stuck(error.to_string())
     }
 }
 
@@ -225,7 +240,7 @@ impl From<StoreError> for ReactError {
             StoreError::Taken { .. }
             | StoreError::Reused { .. }
             | StoreError::Invalid { .. }
-            | StoreError::Corrupt { .. } => Self::stuck(error),
+            | StoreError::Corrupt { .. } => Self::Stuck(error.to_string()),
         }
     }
 }
@@ -234,7 +249,7 @@ impl From<StoreError> for ReactError {
 impl<R: Error> From<ExecuteError<R>> for ReactError {
     fn from(error: ExecuteError<R>) -> Self {
         match error {
-            ExecuteError::Rejected(rejection) => Self::stuck(format_args!("rejected: {rejection}")),
+            ExecuteError::Rejected(_) => Self::Stuck(format!("a command was rejected: {}", type_name::<R>())),
             ExecuteError::Store(error) => error.into(),
         }
     }

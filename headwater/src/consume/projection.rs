@@ -1,14 +1,16 @@
 //! A projection: what a view is made of, which streams feed it, and what each event does to it.
 
-use std::fmt::Display;
+use std::error::Error;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::reads::Reads;
 use crate::{
+    event::EventError,
     format::commit::Meta,
-    id::{CommitId, StreamId, Version},
+    id::{CommitId, InvalidName, StreamId, Version},
+    redact::type_name,
 };
 
 /// A fold of streams into views.
@@ -100,14 +102,32 @@ pub struct Envelope<'a, E> {
     pub event: E,
 }
 
-/// Why a projection cannot take an event in. The text stands in the view beside the parked stream.
+/// Why a projection cannot take an event in. The text is kept in the view beside the parked stream, and logged, so it holds
+/// no data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ApplyError(String);
 
 impl ApplyError {
-    /// A refusal for this reason.
-    pub fn new(reason: impl Display) -> Self {
-        Self(reason.to_string())
+    /// A refusal for this reason: a literal, which says what rule was broken and not by what.
+    pub fn new(reason: &'static str) -> Self {
+        Self(reason.to_owned())
+    }
+
+    /// A refusal by an error of the domain, which is named by its type: what it says may hold data.
+    pub fn caused_by<E: Error>(_: E) -> Self {
+        Self(type_name::<E>().to_owned())
+    }
+}
+
+impl From<EventError> for ApplyError {
+    fn from(error: EventError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<InvalidName> for ApplyError {
+    fn from(error: InvalidName) -> Self {
+        Self(error.to_string())
     }
 }

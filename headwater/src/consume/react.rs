@@ -28,7 +28,7 @@ use tracing::{Instrument, error};
 
 use super::{
     decode::{Feed, decode, view_key},
-    fold::{park, text},
+    fold::park,
     heal::Heads,
     park::Unparked,
     process::{Cause, Due, Process, ReactError},
@@ -49,6 +49,7 @@ use crate::{
     metric,
     port::{Arrival, Got, Ports, Sequence, backoff},
     read::Reader,
+    redact::panic_words,
     store::Store,
 };
 
@@ -256,7 +257,7 @@ impl<P: Process> Reactor<P> {
         let StreamCommit { stream, commit } = entry;
         for (version, stored) in commit.versioned() {
             let event = read::<P::Reads>(stream, stored);
-            let Some(event) = event.map_err(|error| (version, ReactError::stuck(error)))? else { continue };
+            let Some(event) = event.map_err(|error| (version, error.into()))? else { continue };
             *reactions += 1;
             let span = trace::reaction(P::NAME, stream, version, commit);
             let (commit, at, meta, timers) = (&commit.id, commit.at, &commit.meta, &self.timers);
@@ -279,7 +280,7 @@ impl<P: Process> Reactor<P> {
 async fn unwound(reaction: impl Future<Output = Result<(), ReactError>>) -> Result<(), ReactError> {
     match AssertUnwindSafe(reaction).catch_unwind().await {
         Ok(answer) => answer,
-        Err(panic) => Err(ReactError::stuck(format_args!("the process panicked: {}", text(&*panic)))),
+        Err(panic) => Err(ReactError::Stuck(format!("the process panicked: {}", panic_words(&*panic)))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where things stand in the store's bucket. Ids are percent-encoded, so that one key segment is one name.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::timer::Timer;
@@ -44,6 +46,14 @@ pub fn page(stream: &StreamId, first: Version) -> String {
 /// `claims/{set}/{value}`.
 pub fn claim(claim: &Claim) -> String {
     format!("{CLAIMS}{}/{}", encode_segment(claim.set()), encode_segment(claim.value()))
+}
+
+/// A key as logs and errors show it: a unique value is data, and only its set is shown.
+pub fn shown(key: &str) -> Cow<'_, str> {
+    match key.strip_prefix(CLAIMS).and_then(|claim| claim.split_once('/')) {
+        Some((set, _)) => format!("{CLAIMS}{set}/…").into(),
+        None => key.into(),
+    }
 }
 
 /// `views/{projection}/{key}`: a view of generation 0.

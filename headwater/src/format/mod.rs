@@ -17,6 +17,8 @@ pub mod watermark;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::redact::json_fault;
+
 /// The number that a stored object begins with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Format<const NUMBER: u32>;
@@ -44,7 +46,7 @@ impl<'de, const NUMBER: u32> Deserialize<'de> for Format<NUMBER> {
 pub struct FormatError {
     /// Which format, as `head`.
     pub object: &'static str,
-    /// What is wrong, with the place in the text where there is one.
+    /// What is wrong, with the place in the text where there is one, and without what is in it.
     pub reason: String,
 }
 
@@ -56,7 +58,7 @@ impl FormatError {
 
 /// Reads one JSON object of the named format.
 fn parse<'a, T: Deserialize<'a>>(object: &'static str, bytes: &'a [u8]) -> Result<T, FormatError> {
-    serde_json::from_slice(bytes).map_err(|cause| FormatError::new(object, &cause))
+    serde_json::from_slice(bytes).map_err(|cause| FormatError::new(object, &json_fault(&cause)))
 }
 
 /// Writes one object as JSON.

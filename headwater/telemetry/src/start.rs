@@ -1,6 +1,6 @@
 //! The outermost step of a binary: logs, runtime, and one line about what went wrong.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, panic::PanicHookInfo, process::ExitCode};
 
 use tokio::runtime::Builder;
 
@@ -34,6 +34,7 @@ pub fn start(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>
 fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
     let config = Config::from_env()?;
     let told = Told::begin(&config)?;
+    std::panic::set_hook(Box::new(panicked));
     let mut runtime = match threads {
         Threads::One => Builder::new_current_thread(),
         Threads::Many => Builder::new_multi_thread(),
@@ -44,6 +45,13 @@ fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> R
         told.flush().await;
         served
     })
+}
+
+/// Logs a panic by its place. Its message is logged where it is a literal of the code: one that was formatted may hold data.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let words = panic.payload().downcast_ref::<&'static str>().copied();
+    tracing::error!(place, words, "a thread panicked");
 }
 
 /// An error and its causes, each said once: some errors repeat their cause in their own words.

@@ -241,8 +241,8 @@ impl Account {
 }
 
 /// Schema 1 of `Opened` did not say whom the account belongs to.
-fn without_holder(data: Value) -> Result<Value, String> {
-    let Value::Object(mut data) = data else { return Err("an object is expected".to_owned()) };
+fn without_holder(data: Value) -> Result<Value, &'static str> {
+    let Value::Object(mut data) = data else { return Err("an object is expected") };
     data.insert("holder".to_owned(), Value::Null);
     Ok(Value::Object(data))
 }

@@ -76,12 +76,13 @@ impl CommandHeaders {
     }
 
     fn read(headers: &HeaderMap) -> Result<Self, Problem> {
-        let commit_id = match text(headers, &IDEMPOTENCY_KEY)? {
-            Some(key) => Some(CommitId::of_key(unquoted(key)).map_err(|error| {
-                Problem::invalid(StatusCode::BAD_REQUEST, "Idempotency-Key", error.rule)
-            })?),
-            None => None,
-        };
+        let commit_id =
+            match text(headers, &IDEMPOTENCY_KEY)? {
+                Some(key) => Some(CommitId::of_key(unquoted(key)).map_err(|error| {
+                    Problem::invalid(StatusCode::BAD_REQUEST, "Idempotency-Key", error.rule)
+                })?),
+                None => None,
+            };
         let mut meta = Meta::new();
         if let Some(traceparent) = traceparent(headers) {
             meta.insert(headwater::trace::TRACEPARENT.to_owned(), traceparent.into());

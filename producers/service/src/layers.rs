@@ -18,7 +18,7 @@ use axum::{
     middleware::{Next, from_fn},
     response::IntoResponse,
 };
-use headwater::trace;
+use headwater::{redact, trace};
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::error::Overloaded};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, field::Empty};
@@ -105,9 +105,7 @@ fn refused(error: &BoxError, patience: Duration) -> Problem {
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
-    let words = panic.downcast_ref::<String>().map(String::as_str);
-    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
-    tracing::error!(panic = words, "a handler panicked");
+    tracing::error!(panic = redact::panic_words(&*panic), "a handler panicked");
     Problem::internal().into_response()
 }
 

@@ -180,7 +180,8 @@ impl From<StoreError> for Problem {
             StoreError::Reused { .. } => Self::key_reused(),
             StoreError::Unknown { commit, .. } => {
                 tracing::warn!(error = words, "a commit's fate is unknown");
-                Self::unknown("the store did not answer").with("idempotency_key", commit.key().unwrap_or(commit.as_str()))
+                Self::unknown("the store did not answer")
+                    .with("idempotency_key", commit.key().unwrap_or(commit.as_str()))
             }
             StoreError::Unavailable(_) => {
                 tracing::warn!(error = words, "the store is unavailable");

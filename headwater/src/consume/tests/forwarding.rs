@@ -61,7 +61,7 @@ impl Forward for Tens {
         view.told = tens;
         view.events += 1;
         let padding = if tens > 1_000_000 { "x".repeat(1 << 20) } else { String::new() };
-        let stream = StreamId::new("tens", stream.id()).map_err(ApplyError::new)?;
+        let stream = StreamId::new("tens", stream.id())?;
         Derived::one(stream, after, &Ten::Reached { tens, padding }, Schemas::FIRST).map(Some)
     }
 }

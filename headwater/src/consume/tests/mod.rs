@@ -6,6 +6,7 @@ mod faults;
 mod forwarding;
 mod origins;
 mod parking;
+mod privacy;
 mod querying;
 mod reacting;
 mod reading;

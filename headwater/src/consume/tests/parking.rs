@@ -21,7 +21,7 @@ fn bad() -> [(StoredEvent, &'static str); 3] {
     [
         (encode(&Event::Refused), "refused"),
         (encode(&Event::Panicking), "the projection panicked: out of range"),
-        (raw("Added", r#""many""#), "event \"Added\", schema 1: invalid type: string \"many\", expected u64"),
+        (raw("Added", r#""many""#), "event \"Added\", schema 1: invalid type: string, expected u64"),
     ]
 }
 

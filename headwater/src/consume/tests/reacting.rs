@@ -241,7 +241,7 @@ async fn an_event_that_cannot_be_reacted_to_parks_its_stream_and_nothing_else() 
     for (bad, reason) in [
         (encode(&Event::Refused), "refused"),
         (encode(&Event::Panicking), "the process panicked: out of range"),
-        (raw("Added", r#""many""#), "event \"Added\", schema 1: invalid type: string \"many\", expected u64"),
+        (raw("Added", r#""many""#), "event \"Added\", schema 1: invalid type: string, expected u64"),
     ] {
         let bench = Bench::new();
         let (one, two) = (stream("account/1"), stream("account/2"));
@@ -344,7 +344,8 @@ async fn a_command_says_what_caused_it() {
 }
 
 /// The commit ids that `tallying` gives to the step `add` of `account/1@1` and `account/1@2`.
-const IDS: [&str; 2] = ["process:92d28462-fdb1-5251-a8d1-6672e9b49b5a", "process:e0f8e343-11ef-5a69-a99c-46d013053f8c"];
+const IDS: [&str; 2] =
+    ["process:92d28462-fdb1-5251-a8d1-6672e9b49b5a", "process:e0f8e343-11ef-5a69-a99c-46d013053f8c"];
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_with_much_to_catch_up_on_is_written_in_between() {
