@@ -48,6 +48,11 @@ pub const OBJECT_BYTES: usize = 64 << 20;
 pub const VIEW_KEY_BYTES: usize = 200;
 /// Longest name of a timer, in bytes of UTF-8.
 pub const TIMER_NAME_BYTES: usize = 40;
+/// Largest payload of a timer, in bytes of JSON.
+pub const TIMER_PAYLOAD_BYTES: usize = 16 << 10;
+/// How long one tick begins to tell a process of its timers. With a reaction under way at its end it stays below the two
+/// minutes that the functions of processes have.
+pub const TICK_FOR: Duration = Duration::from_mins(1);
 /// Most commands that wait for one stream in one process; more are answered as unavailable.
 pub const QUEUED_COMMANDS: usize = 8_192;
 /// The longest that anyone tries to publish a commit: the archiver remembers the keys of commits for as long.

@@ -6,6 +6,7 @@
 use std::{error::Error, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{reads::Reads, timer::Timers};
@@ -17,7 +18,7 @@ use crate::{
         timer::Timer,
     },
     id::{CommitId, StreamId, Version},
-    redact::type_name,
+    redact::{json_fault, type_name},
     store::{ExecuteError, Options, Store},
     trace::TRACEPARENT,
 };
@@ -144,12 +145,31 @@ impl<E> Cause<'_, E> {
         Options { commit_id: Some(commit_id), meta: self.caused(), ..Options::default() }
     }
 
-    /// Has the process be told, by [`Process::due`], when `after` has passed since this event. Setting the same timer again
-    /// changes nothing; one that came already may come once more.
+    /// Calls [`Process::due`] when `after` has passed since this event. Setting the same timer again changes nothing; one
+    /// that came already may come once more.
+    ///
+    /// A timer is not cancelled: `due` loads the state that it decides on, and does nothing where nothing is left to do.
     pub async fn schedule(&self, name: &str, after: Duration) -> Result<(), ReactError> {
+        self.schedule_with(name, after, &()).await
+    }
+
+    /// As [`Self::schedule`], with a payload of up to [`TIMER_PAYLOAD_BYTES`](crate::limits::TIMER_PAYLOAD_BYTES) of JSON,
+    /// which [`Due::payload`] returns. A timer that exists keeps the payload that it was set with.
+    ///
+    /// # Errors
+    ///
+    /// A payload that is larger, or no JSON, or a name of more than
+    /// [`TIMER_NAME_BYTES`](crate::limits::TIMER_NAME_BYTES), parks; else the world failed.
+    pub async fn schedule_with(
+        &self,
+        name: &str,
+        after: Duration,
+        payload: &impl Serialize,
+    ) -> Result<(), ReactError> {
         let due = self.at.saturating_add(after).unwrap_or(Timestamp::MAX);
+        let payload = serde_json::to_value(payload).map_err(ReactError::caused_by)?;
         let timer = Timer::new(self.stream.clone(), self.version, name, due, self.caused());
-        Ok(self.timers.set(&timer).await?)
+        Ok(self.timers.set(&timer.with_payload(payload)).await?)
     }
 
     /// What a command that follows carries beside its events.
@@ -186,6 +206,17 @@ impl Due<'_> {
     /// The process's own name for it.
     pub fn name(&self) -> &str {
         &self.timer.name
+    }
+
+    /// What it was set with, by [`Cause::schedule_with`]; what fits `()` or an `Option` where that was nothing, as in every
+    /// timer of an older version.
+    ///
+    /// # Errors
+    ///
+    /// The payload does not fit: the timer fails, and comes again at each tick until the process reads it.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, ReactError> {
+        let unfit = |error| ReactError::Stuck(format!("the payload of a timer: {}", json_fault(&error)));
+        T::deserialize(&self.timer.payload).map_err(unfit)
     }
 
     /// How a command is executed that follows from this timer; see [`Cause::options`].

@@ -154,8 +154,8 @@ impl<P: Process> Reactor<P> {
         lowest(failed)
     }
 
-    /// Tells the process of every timer that is due by now, up to a bound. A timer that it cannot react to stands, and
-    /// comes again; others go on.
+    /// Hands the process every timer that is due by now, or as many as [`TICK_FOR`](crate::limits::TICK_FOR) lets begin; the
+    /// next tick goes on behind those. A timer that it cannot react to stays, and comes again; others go on.
     pub async fn tick(&self) -> Result<Ticked, StoreError> {
         self.timers.tick(self.views.clock.now(), |timer| self.fire(timer)).await
     }

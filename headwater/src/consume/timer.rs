@@ -17,24 +17,24 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, warn};
 
 use super::process::ReactError;
 use crate::{
     error::StoreError,
     format::{key, timer::Timer},
-    id::check_segment,
+    id::{InvalidName, check_segment},
     limits,
     port::{ETag, Entropy, Got, ObjectError, Objects, Ports, Precondition, backoff},
     read::Reader,
 };
 
-/// Timers of one tick.
-const TICK: usize = 500;
+/// Timers that are listed at a time.
+const TICK: usize = 1_000;
 
-/// Timers that the process is told of at the same time.
-const TIMERS_AT_A_TIME: usize = 16;
+/// Timers that are handed to the process at the same time.
+const TIMERS_AT_A_TIME: usize = 64;
 
 /// How often a timer is written before that is a failure of the world.
 const ROUNDS: usize = 5;
@@ -82,7 +82,11 @@ impl Timers {
     pub(super) async fn set(&self, timer: &Timer) -> Result<(), StoreError> {
         check_segment("timer", &timer.name, limits::TIMER_NAME_BYTES)?;
         let key = key::timer(self.process, timer);
+        check_payload(timer)?;
         let body = timer.encode().map_err(|error| StoreError::corrupt(&key, &error))?;
+        if Timer::decode(&body).is_err() {
+            return Err(InvalidName::new("timer", "must be nested less deep, to be read again").into());
+        }
         let mut pauses = backoff(&*self.entropy, Duration::from_millis(20), Duration::from_secs(1));
         let mut reason = String::new();
         for _ in 0..ROUNDS {
@@ -97,7 +101,8 @@ impl Timers {
         Err(StoreError::Unavailable(format!("{key} was not written in {ROUNDS} rounds: {reason}").into()))
     }
 
-    /// Hands `fire` the timers that are due at `now`, and deletes those that it reacted to.
+    /// Hands `fire` the timers that are due at `now`, and deletes those that it reacted to: all of them, or as many as
+    /// [`limits::TICK_FOR`] lets begin. The next tick goes on behind those.
     pub(super) async fn tick<F>(
         &self,
         now: Timestamp,
@@ -106,12 +111,32 @@ impl Timers {
     where
         F: Future<Output = Result<(), ReactError>>,
     {
-        let due = self.due(now).await?;
+        let until = Instant::now() + limits::TICK_FOR;
         let fire = &fire;
-        let fired = due.into_iter().map(|key| async move { self.one(&key, fire).await });
-        let fired: Vec<bool> = stream::iter(fired).buffer_unordered(TIMERS_AT_A_TIME).collect().await;
-        let done = fired.iter().filter(|done| **done).count();
-        Ok(Ticked { done, failed: fired.len() - done })
+        let mut ticked = Ticked::default();
+        loop {
+            let due = self.due(now).await?;
+            // They begin in their order: what is left out is at the end.
+            let fired = due.clone().into_iter().map(|key| async move {
+                if Instant::now() < until { Some(self.one(&key, fire).await) } else { None }
+            });
+            let fired: Vec<bool> = stream::iter(fired)
+                .buffer_unordered(TIMERS_AT_A_TIME)
+                .filter_map(std::future::ready)
+                .collect()
+                .await;
+            let done = fired.iter().filter(|done| **done).count();
+            ticked.done += done;
+            ticked.failed += fired.len() - done;
+            if fired.len() < due.len() {
+                let last = fired.len().checked_sub(1).and_then(|last| due.get(last)).cloned();
+                *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = last;
+                return Ok(ticked);
+            }
+            if due.len() < TICK {
+                return Ok(ticked);
+            }
+        }
     }
 
     /// The first keys that are due, from where the last tick ended; from the beginning, where that was the end.
@@ -184,6 +209,16 @@ impl Timers {
             Got::Missing | Got::Unchanged => Ok(None),
         }
     }
+}
+
+/// Refuses a payload that is larger than a timer may have.
+fn check_payload(timer: &Timer) -> Result<(), InvalidName> {
+    let bytes = timer.payload.to_string().len();
+    if bytes <= limits::TIMER_PAYLOAD_BYTES {
+        return Ok(());
+    }
+    let rule = format!("must have at most {} bytes, has {bytes}", limits::TIMER_PAYLOAD_BYTES);
+    Err(InvalidName::new("timer payload", rule))
 }
 
 impl std::fmt::Debug for Timers {

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Format, FormatError, commit::Meta};
 use crate::id::{StreamId, Version};
@@ -26,6 +27,9 @@ pub struct Timer {
     /// What commands that follow from it carry beside their events.
     #[serde(default)]
     pub meta: Meta,
+    /// What the process gave it along; null where that is nothing, as in every timer of an older version.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub payload: Value,
 }
 
 impl Timer {
@@ -37,7 +41,13 @@ impl Timer {
         due: Timestamp,
         meta: Meta,
     ) -> Self {
-        Self { format: Format, stream, version, name: name.into(), due, meta }
+        Self { format: Format, stream, version, name: name.into(), due, meta, payload: Value::Null }
+    }
+
+    /// The same timer with a payload.
+    #[must_use]
+    pub fn with_payload(self, payload: Value) -> Self {
+        Self { payload, ..self }
     }
 
     /// Reads a timer.
@@ -64,7 +74,8 @@ mod tests {
             let stream = StreamId::new("transfer", &id).expect("a stream");
             let due = Timestamp::from_millisecond(due).expect("a time");
             let meta = Meta::from_iter([("correlation".to_owned(), name.clone().into())]);
-            let timer = Timer::new(stream, Version::new(version), name, due, meta);
+            let payload = serde_json::json!({ "amount": version, "text": name.clone() });
+            let timer = Timer::new(stream, Version::new(version), name, due, meta).with_payload(payload);
             let key = key::timer("transfers", &timer);
             prop_assert_eq!(key::timer_due("transfers", &key), Some(due));
             prop_assert_eq!(Timer::decode(&timer.encode().expect("encodes")).expect("decodes"), timer);
@@ -77,8 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_timer_stands() {
-        let golden = golden::read("timer.json");
-        golden::check("timer.json", &Timer::decode(&golden).expect("decodes").encode().expect("encodes"));
+    fn the_golden_timers_are_read_and_written() {
+        for name in ["timer.json", "timer-with-payload.json"] {
+            let golden = golden::read(name);
+            golden::check(name, &Timer::decode(&golden).expect("decodes").encode().expect("encodes"));
+        }
     }
 }

@@ -48,6 +48,12 @@ pub(super) enum Tallied {
     Reminded(u64),
 }
 
+/// What a timer may be given along.
+#[derive(Deserialize)]
+struct Reminder {
+    number: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("1,300 is not added")]
 pub(super) struct TooMuch;
@@ -82,7 +88,8 @@ impl Process for Tallying {
             Event::Panicking => panic!("out of {}", "range"),
         };
         if self.reminds {
-            cause.schedule("remind", Duration::from_hours(1)).await?;
+            let size = if cause.stream.id() == "large" { 20_000 } else { 1 };
+            cause.schedule_with("remind", Duration::from_hours(1), &"x".repeat(size)).await?;
         }
         let added =
             store.execute::<Tally>(cause.stream.id(), Tallied::Added(number), cause.options("add")).await;
@@ -97,7 +104,13 @@ impl Process for Tallying {
         if due.stream().id() == "stuck" {
             return Err(ReactError::stuck("stuck"));
         }
-        let command = Tallied::Reminded(due.version().get());
+        if due.stream().id() == "slow" {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            return Ok(());
+        }
+        let number =
+            if due.name() == "payload" { due.payload::<Reminder>()?.number } else { due.version().get() };
+        let command = Tallied::Reminded(number);
         store.execute::<Tally>(due.stream().id(), command, due.options("remind")).await?;
         Ok(())
     }

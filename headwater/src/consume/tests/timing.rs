@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
     Bench, plain,
@@ -10,7 +11,7 @@ use super::{
     record, run_for, stream,
 };
 use crate::{
-    consume::{Process, Ticked},
+    consume::{Process, Ticked, parked},
     format::{commit::Meta, key, timer::Timer},
     id::Version,
     memory::{Fault, Operation},
@@ -117,10 +118,9 @@ async fn timers_that_nobody_can_react_to_stand_in_nobodys_way() {
     bench.world.objects.insert("timers/tallying/000000000000000/account%2Fz/1/none", "no timer");
     bench.world.objects.insert("timers/tallying/when", "no timer either");
     let reactor = bench.reactor();
-    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 500 }));
-    assert_eq!(reactor.tick().await, Ok(Ticked { done: 1, failed: 102 }));
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 1, failed: 602 }));
     assert_eq!(bench.tally("x").await.reminded, [7]);
-    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 500 }), "they come again");
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 0, failed: 602 }), "they come again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,4 +129,43 @@ async fn a_listing_that_is_not_answered_fails_the_tick() {
     put(&bench, "1", 1);
     bench.objects.faults().hook(|_| Fault::Before(ObjectError::Unknown("lost".into())));
     assert!(bench.reactor().tick().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_takes_all_that_is_due_and_ends_in_time() {
+    let bench = bench();
+    (1..=1_100).for_each(|version| put(&bench, "1", version));
+    (1..=600).for_each(|version| put(&bench, "slow", version));
+    let reactor = bench.reactor();
+    // 64 at a time, ten seconds each: those of a minute begin.
+    let began = tokio::time::Instant::now();
+    let Ticked { done, failed } = reactor.tick().await.expect("ticks");
+    assert!((1_300..1_700).contains(&done) && failed == 0, "{done} of 1,700");
+    assert!(began.elapsed() < Duration::from_secs(75), "{:?}", began.elapsed());
+    assert_eq!(reactor.tick().await, Ok(Ticked { done: 1_700 - done, failed: 0 }), "the next goes on");
+    assert_eq!((timers(&bench), bench.tally("1").await.reminded.len()), (0, 1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_comes_back_with_its_timer() {
+    let bench = bench();
+    for (name, payload) in [("account/1", 3), ("account/2", 0)] {
+        let stream = stream(name);
+        let timer = Timer::new(stream, Version::new(9), "payload", Timestamp::UNIX_EPOCH, Meta::new());
+        let timer = if payload > 0 { timer.with_payload(json!({ "number": payload })) } else { timer };
+        bench.world.objects.insert(&key::timer(Tallying::NAME, &timer), timer.encode().expect("encodes"));
+    }
+    assert_eq!(bench.reactor().tick().await, Ok(Ticked { done: 1, failed: 1 }), "one has none");
+    assert_eq!(bench.tally("1").await.reminded, [3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_is_too_large_parks() {
+    let bench = bench();
+    let (one, commits) = (stream("account/large"), plain(1));
+    bench.store(&one, &commits, 0);
+    assert!(bench.reactor_of(reminding()).react(&[record(1, &one, &commits)]).await.is_empty());
+    let parked = parked(&bench.ports, Tallying::NAME).await.expect("lists");
+    assert!(parked[0].parked.error.contains("timer payload must have at most 16384 bytes"), "{parked:?}");
+    assert_eq!(timers(&bench), 0);
 }
