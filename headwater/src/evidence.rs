@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     aggregate::Aggregate,
     claim::Claim,
-    consume::{ApplyError, Envelope, Projection, generations, read, view_key},
+    consume::{Projection, Rules, generations},
     error::StoreError,
     format::{claim::StoredClaim, commit::Commit, key, record::Record, view::View},
     id::{StreamId, Version},
@@ -85,24 +85,20 @@ impl Evidence {
         }
     }
 
-    /// Reads every view of a projection that keeps a view per stream, beside the fold of that stream. `after` is what the
-    /// projection does after each commit, as deriving events.
+    /// Reads every view of a projection that keeps a view per stream, beside the fold of that stream.
     pub async fn projected<P: Projection>(
         &mut self,
         ports: &Ports,
-        projection: &P,
-        after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
+        rules: &Rules<P>,
     ) -> Result<(), StoreError> {
         let reader = Reader::new(ports);
         let serving = generations(&reader, P::NAME).await?.serving;
         let fed = self
             .histories
             .values()
-            .filter_map(|history| Some((view_key(projection, &history.head.stream)?, history)));
+            .filter_map(|history| Some((rules.view_key(&history.head.stream)?, history)));
         let views = stream::iter(fed)
-            .map(|(view, history)| {
-                view_state(&reader, projection, &after, key::view_in(P::NAME, serving, &view), history)
-            })
+            .map(|(view, history)| view_state(&reader, rules, key::view_in(P::NAME, serving, &view), history))
             .buffer_unordered(AT_A_TIME);
         let views: Vec<ViewState> = views.try_collect().await?;
         self.views.extend(views);
@@ -176,8 +172,14 @@ impl Evidence {
 
 /// The state that all events of a stream make.
 pub fn state<A: Aggregate>(history: &History) -> Result<A, StoreError> {
+    state_at(history, history.head.version)
+}
+
+/// The state that the events of a stream through `version` make, snapshots aside.
+pub fn state_at<A: Aggregate>(history: &History, version: Version) -> Result<A, StoreError> {
     let mut state = A::default();
-    load::evolve(&mut state, &history.head.stream, &history.commits)?;
+    let commits = history.commits.iter().filter(|commit| commit.last <= version);
+    load::evolve(&mut state, &history.head.stream, commits)?;
     Ok(state)
 }
 
@@ -229,11 +231,10 @@ pub fn parents_first(mut shards: Vec<Shard>) -> Vec<Shard> {
     ordered
 }
 
-/// A view as it stands, and what a plain fold of its stream makes: not the code that made the view.
+/// A view as it is, and what its stream's history makes from the beginning, without delivery, repeats or parking.
 async fn view_state<P: Projection>(
     reader: &Reader,
-    projection: &P,
-    after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
+    rules: &Rules<P>,
     key: String,
     history: &History,
 ) -> Result<ViewState, StoreError> {
@@ -246,32 +247,19 @@ async fn view_state<P: Projection>(
         }
         Got::Missing | Got::Unchanged => (Version::ZERO, Value::Null),
     };
-    let expected = folded(projection, after, history, applied).map_err(corrupt)?;
+    let expected = folded(rules, history, applied).map_err(corrupt)?;
     Ok(ViewState { view: key.clone(), stream: stream.clone(), applied, state, expected })
 }
 
-/// The state that a plain fold of a stream through `applied` makes. `after` is what the projection does after each commit.
+/// The state that a stream's history through `applied` makes of a view that it alone feeds.
 ///
 /// # Errors
 ///
-/// Why an event cannot be folded.
-pub fn folded<P: Projection>(
-    projection: &P,
-    after: impl Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
-    history: &History,
-    applied: Version,
-) -> Result<Value, String> {
-    let stream = &history.head.stream;
+/// Why a commit cannot be folded.
+pub fn folded<P: Projection>(rules: &Rules<P>, history: &History, applied: Version) -> Result<Value, String> {
     let mut expected = P::View::default();
     for commit in history.commits.iter().filter(|commit| commit.last <= applied) {
-        for (version, stored) in commit.versioned() {
-            let event = read::<P::Reads>(stream, stored).map_err(|error| error.to_string())?;
-            let Some(event) = event else { continue };
-            let (commit, at, meta) = (&commit.id, commit.at, &commit.meta);
-            let envelope = Envelope { stream, version, commit, at, meta, event };
-            projection.apply(&mut expected, &envelope).map_err(|error| error.to_string())?;
-        }
-        after(projection, &mut expected, stream).map_err(|error| error.to_string())?;
+        rules.apply(&mut expected, &history.head.stream, commit).map_err(|error| error.to_string())?;
     }
     serde_json::to_value(expected).map_err(|error| error.to_string())
 }

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use headwater::{
-    StoreError, StreamId, Version,
-    consume::{ApplyError, Projection, generations, view_key},
+    StoreError, Version,
+    consume::{Projection, Rules, generations},
     evidence,
     format::{FormatError, key, view::View},
     invariants::{History, Invariant},
@@ -63,24 +63,19 @@ pub trait Check: Send + Sync {
 /// H11: the views of a projection that keeps one for each stream, against the fold of the stream: those that serve. Where one
 /// is found wrong, another generation may have taken its place meanwhile, and is looked at instead.
 #[derive(Debug)]
-pub struct Views<P, F> {
-    projection: P,
-    after: F,
+pub struct Views<P: Projection> {
+    rules: Rules<P>,
     /// The generation that served when it was last asked for.
     serving: AtomicU32,
     seen: AtomicU64,
     parked: AtomicU64,
 }
 
-impl<P, F> Views<P, F>
-where
-    P: Projection,
-    F: Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError>,
-{
-    /// The views of `projection`; `after` is what it does after each commit, as deriving events.
-    pub fn new(projection: P, after: F) -> Self {
+impl<P: Projection> Views<P> {
+    /// The views that these rules make.
+    pub fn new(rules: Rules<P>) -> Self {
         let (seen, parked) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { projection, after, serving: AtomicU32::new(UNASKED), seen, parked }
+        Self { rules, serving: AtomicU32::new(UNASKED), seen, parked }
     }
 
     /// The generation that serves, as it is now.
@@ -124,7 +119,7 @@ where
             return Ok(if ahead { found() } else { Vec::new() });
         }
         let mut findings = Vec::new();
-        match evidence::folded(&self.projection, &self.after, history, applied) {
+        match evidence::folded(&self.rules, history, applied) {
             Ok(expected) if expected != view.state => {
                 let state = &view.state;
                 findings.extend(wrong(format!("{state} stands at {applied} instead of {expected}")));
@@ -140,18 +135,14 @@ where
 }
 
 #[async_trait]
-impl<P, F> Check for Views<P, F>
-where
-    P: Projection,
-    F: Fn(&P, &mut P::View, &StreamId) -> Result<(), ApplyError> + Send + Sync,
-{
+impl<P: Projection> Check for Views<P> {
     async fn stream(
         &self,
         reader: &Reader,
         history: &History,
         old: bool,
     ) -> Result<Vec<Finding>, StoreError> {
-        let Some(key) = view_key(&self.projection, &history.head.stream) else { return Ok(Vec::new()) };
+        let Some(key) = self.rules.view_key(&history.head.stream) else { return Ok(Vec::new()) };
         let mut generation = match self.serving.load(Ordering::Relaxed) {
             UNASKED => self.ask(reader).await?,
             serving => serving,

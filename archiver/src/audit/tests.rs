@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use headwater::{
     Options, Store, StoredEvent,
-    consume::{Envelope, Kind, Projection, Projector, Reads},
+    consume::{Envelope, Kind, Projection, Projector, Reads, Rules},
     format::{commit::Commit, head::Head, record::Record, view::View, watermark::Watermark},
     memory::{Fault, FaultyObjects, MemoryObjects, Operation, World},
     port::{Arrival, Clock, Entry, Log},
@@ -21,6 +21,8 @@ use crate::{
     segment::{self, Segment},
 };
 
+mod one_fold;
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// What happens.
@@ -31,7 +33,7 @@ enum Event {
 
 impl Reads for Event {
     type Event = Self;
-    const KINDS: &'static [Kind<Self>] = &[Kind::new("account", &[])];
+    const KINDS: &'static [Kind<Self>] = &[Kind::new("note", &[])];
 }
 
 /// Counts a stream's events.
@@ -131,7 +133,7 @@ impl Lab {
             archive: self.segments.clone(),
             stream: STREAM.to_owned(),
             grace: SignedDuration::from_mins(5),
-            checks: vec![Box::new(Views::new(Counts, |_, _, _| Ok(())))],
+            checks: vec![Box::new(Views::new(Rules::of(Counts)))],
             repair: false,
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn decode<P: Projection>(projection: &P, arrivals: &[Arrival]) -> BTr
 /// The view that a stream feeds; `None` where it is of no kind that the projection reads, or the projection says so. A key
 /// that no object can have is the projection's fault: one stream's trouble must not stop the shard, and a mended projection
 /// heals the view.
-pub fn view_key<P: Projection>(projection: &P, stream: &StreamId) -> Option<String> {
+pub(super) fn view_key<P: Projection>(projection: &P, stream: &StreamId) -> Option<String> {
     if !reads::<P::Reads>(stream) {
         return None;
     }

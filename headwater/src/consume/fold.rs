@@ -1,4 +1,5 @@
-//! Folding: steps become a view, in memory.
+//! Folding: steps become a view, in memory. [`Rules`] are the one fold of a projection: projector, rebuild, query and audit go by
+//! them, so that none can say something else of the same commits.
 //!
 //! 1. Every event of a commit that the projection reads is decoded and applied; every event counts as a version.
 //! 2. A commit is applied whole or not at all. When an event cannot be applied, because its data do not fit, the projection
@@ -6,21 +7,28 @@
 //!    the usual way copies nothing, and a batch full of trouble costs each commit once more, not once per trouble.
 //! 3. The stream of that commit is parked, with the error and the time; its later commits are passed over.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use tracing::warn;
 
 use super::{
-    forward::{self, Derive},
-    projection::{Envelope, Projection},
+    decode::view_key,
+    forward::{self, Derive, Forward},
+    projection::{ApplyError, Envelope, Projection},
     reads::read,
     rule::{Step, StreamCommit},
 };
 use crate::{
     error::StoreError,
-    format::view::{Parked, View},
+    format::{
+        commit::Commit,
+        view::{Parked, View},
+    },
     id::{StreamId, Version},
     redact::panic_words,
 };
@@ -28,12 +36,71 @@ use crate::{
 /// Longest error text that a view keeps, in bytes.
 const ERROR_BYTES: usize = 1_000;
 
-/// What a fold goes by.
+/// What a projection's fold goes by, wherever it is folded.
+///
+/// ```
+/// # use headwater::{StreamId, consume::{ApplyError, Envelope, Kind, Projection, Reads, Rules}};
+/// # struct Doors;
+/// # #[derive(serde::Deserialize)]
+/// # enum DoorEvent { Opened }
+/// # impl Reads for DoorEvent {
+/// #     type Event = Self;
+/// #     const KINDS: &'static [Kind<Self>] = &[Kind::new("door", &[])];
+/// # }
+/// # impl Projection for Doors {
+/// #     const NAME: &'static str = "doors";
+/// #     type View = u64;
+/// #     type Reads = DoorEvent;
+/// #     fn key(&self, stream: &StreamId) -> Option<String> { Some(stream.id().to_owned()) }
+/// #     fn apply(&self, opened: &mut u64, _: &Envelope<'_, DoorEvent>) -> Result<(), ApplyError> { *opened += 1; Ok(()) }
+/// # }
+/// let rules = Rules::of(Doors);
+/// assert_eq!(rules.view_key(&"door/front".parse()?).as_deref(), Some("front"));
+/// assert_eq!(rules.view_key(&"window/front".parse()?), None);
+/// # Ok::<(), headwater::InvalidName>(())
+/// ```
 #[derive(Debug)]
-pub(super) struct Rules<P: Projection> {
+pub struct Rules<P: Projection> {
     pub(super) projection: P,
     /// How events are derived, where the projection forwards some.
     pub(super) derive: Option<Derive<P>>,
+}
+
+impl<P: Projection> Rules<P> {
+    /// Those of a projection that forwards nothing.
+    pub fn of(projection: P) -> Self {
+        Self { projection, derive: None }
+    }
+
+    /// Those of a projection that derives events for another stream: its views count them.
+    pub fn forwarding(projection: P) -> Self
+    where
+        P: Forward,
+    {
+        Self { derive: Some(P::derive), ..Self::of(projection) }
+    }
+
+    /// The view that a stream feeds; `None` where the projection does not read the stream, or gives it no valid key.
+    pub fn view_key(&self, stream: &StreamId) -> Option<String> {
+        view_key(&self.projection, stream)
+    }
+
+    /// Takes one commit into the state of a view: every event that the projection names, and what it derives.
+    ///
+    /// # Errors
+    ///
+    /// Why and at which version the commit cannot be applied, as where its stream is parked. The state may be half changed.
+    pub fn apply(
+        &self,
+        state: &mut P::View,
+        stream: &StreamId,
+        commit: &Arc<Commit>,
+    ) -> Result<(), ApplyError> {
+        let entry = StreamCommit { stream: stream.clone(), commit: Arc::clone(commit) };
+        let refused =
+            |Refusal { version, error }| ApplyError::new(format_args!("version {version}: {error}"));
+        apply(self, state, &entry).map(drop).map_err(refused)
+    }
 }
 
 /// The state that a fold can begin again from.

@@ -41,9 +41,9 @@ mod timer;
 mod trace;
 mod work;
 
-pub(crate) use self::reads::{Types, read};
+pub(crate) use self::reads::Types;
 pub use self::{
-    decode::view_key,
+    fold::Rules,
     forward::{Derived, Forward},
     generation::generations,
     park::{ParkedStream, Unparked, parked},

@@ -83,8 +83,12 @@ pub(super) fn lowest(failed: Vec<BTreeMap<String, Sequence>>) -> BTreeMap<String
 impl<P: Projection> Projector<P> {
     /// Keeps the views of `projection` in the store's bucket.
     pub fn new(projection: P, ports: &Ports) -> Self {
+        Self::by(Rules::of(projection), ports)
+    }
+
+    fn by(rules: Rules<P>, ports: &Ports) -> Self {
         Self {
-            rules: Rules { projection, derive: None },
+            rules,
             reader: Reader::new(ports),
             clock: Arc::clone(&ports.clock),
             generations: Generations::new(P::NAME, ports),
@@ -99,10 +103,7 @@ impl<P: Projection> Projector<P> {
     where
         P: Forward,
     {
-        let mut projector = Self::new(projection, ports);
-        projector.rules.derive = Some(P::derive);
-        projector.forward = Some(log);
-        projector
+        Self { forward: Some(log), ..Self::by(Rules::forwarding(projection), ports) }
     }
 
     /// The projection.

@@ -7,7 +7,6 @@
 //! 4. The answer is never older than the token. Where it cannot be that new, because the stream is parked, it is an error.
 
 use super::{
-    decode::view_key,
     fold::{Base, fold},
     heal::Heads,
     project::Projector,
@@ -48,7 +47,7 @@ impl<P: Projection> Projector<P> {
     pub async fn query(&self, key: &str, token: Option<&Token>) -> Result<View<P::View>, QueryError> {
         check_segment("view key", key, limits::VIEW_KEY_BYTES).map_err(StoreError::from)?;
         if let Some(token) = token
-            && view_key(&self.rules.projection, &token.stream).as_deref() != Some(key)
+            && self.rules.view_key(&token.stream).as_deref() != Some(key)
         {
             return Err(invalid(format!("is of {}, which does not feed this view", token.stream)));
         }

@@ -5,7 +5,7 @@ use archiver::replay::Replay;
 use bank::{Books, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits, exceptions::Exceptions};
 use futures::{TryStreamExt, future};
-use headwater::{consume::Forward, evidence::Evidence};
+use headwater::{consume::Rules, evidence::Evidence};
 
 use crate::{Place, eventually};
 
@@ -45,10 +45,9 @@ async fn gather(place: &Place) -> Result<Evidence, String> {
     let commits = commits.try_filter(|(stream, _)| future::ready(place.owns(stream)));
     evidence.replayed(commits.try_collect::<Vec<_>>().await.map_err(|error| error.to_string())?);
     let read = async {
-        evidence.projected(&ports, &Balances, |_, _, _| Ok(())).await?;
-        evidence.projected(&ports, &Exceptions, |_, _, _| Ok(())).await?;
-        let derive = |limits: &CreditLimits, view: &mut _, stream: &_| limits.derive(view, stream).map(drop);
-        evidence.projected(&ports, &CreditLimits, derive).await?;
+        evidence.projected(&ports, &Rules::of(Balances)).await?;
+        evidence.projected(&ports, &Rules::of(Exceptions)).await?;
+        evidence.projected(&ports, &Rules::forwarding(CreditLimits)).await?;
         evidence.claimed::<User>(&ports).await
     };
     read.await.map_err(|error: headwater::StoreError| error.to_string())?;

@@ -11,16 +11,15 @@ use async_trait::async_trait;
 use bank::{Account, Books, Transfer, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use headwater::{
-    Aggregate, StoreError, Version, consume::Forward, format::key, invariants::History, port::Ports,
+    Aggregate, StoreError, Version, consume::Rules, format::key, invariants::History, port::Ports,
     read::HeadRead, read::Reader,
 };
 
 /// Every check of the bank.
 pub fn all() -> Vec<Box<dyn Check>> {
     vec![
-        Box::new(Views::new(Balances, |_, _, _| Ok(()))),
-        // What it forwards is derived after each commit, and counted in its view.
-        Box::new(Views::new(CreditLimits, |limits, view, stream| limits.derive(view, stream).map(drop))),
+        Box::new(Views::new(Rules::of(Balances))),
+        Box::new(Views::new(Rules::forwarding(CreditLimits))),
         Box::new(Unique::<User>::default()),
         Box::new(Money::default()),
     ]

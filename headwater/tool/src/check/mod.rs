@@ -13,7 +13,7 @@ use bank::{Account, AccountEvent, Books, User};
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use futures::TryStreamExt;
 use headwater::{
-    Aggregate, CommitId, Schemas, StoreError, StreamId, aws::Clients, consume::Forward, evidence::Evidence,
+    Aggregate, CommitId, Schemas, StoreError, StreamId, aws::Clients, consume::Rules, evidence::Evidence,
     invariants::History,
 };
 
@@ -62,10 +62,9 @@ async fn gather(clients: &Clients) -> Result<(Evidence, u64), CheckError> {
     let mut evidence = Evidence::gather(&ports).await?;
     let commits = replay.commits().map_ok(|replayed| (replayed.archived.stream, replayed.archived.commit));
     evidence.replayed(commits.try_collect::<Vec<_>>().await?);
-    evidence.projected(&ports, &Balances, |_, _, _| Ok(())).await?;
+    evidence.projected(&ports, &Rules::of(Balances)).await?;
     evidence.claimed::<User>(&ports).await?;
-    let derive = |limits: &CreditLimits, view: &mut _, stream: &_| limits.derive(view, stream).map(drop);
-    evidence.projected(&ports, &CreditLimits, derive).await?;
+    evidence.projected(&ports, &Rules::forwarding(CreditLimits)).await?;
     Ok((evidence, replay.count().await?.segments))
 }
 
