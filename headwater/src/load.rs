@@ -1,6 +1,7 @@
 //! Loading: a state from its snapshot and the events after it.
 //!
-//! A snapshot of another schema, or one that does not decode, is passed over: the events are the truth.
+//! A snapshot of another schema, or one that does not decode, is passed over: the events are the truth. One that does not fit
+//! them is dropped from the head as soon as that is read (`commit/cache.rs`).
 
 use std::{
     any::Any,
@@ -41,7 +42,7 @@ impl<A: Aggregate> State for Folded<A> {
 
     fn snapshot(&self, version: Version) -> Option<Snapshot> {
         let state = to_raw_value(&self.0).ok().filter(|state| state.get().len() <= limits::SNAPSHOT_BYTES)?;
-        Some(Snapshot { schema: A::SCHEMA, version, state })
+        Some(Snapshot { schema: A::SCHEMA, version, state, binding: None })
     }
 }
 

@@ -43,7 +43,21 @@ pub(crate) trait State: Any + Send + Sync {
 }
 
 impl Known {
-    /// A head that was read or written, of which nothing else is known.
+    /// A head that was read. A snapshot that does not fit its events is dropped: loads fold the events, and the next write
+    /// leaves it out or makes a new one.
+    pub(crate) fn of_read(mut head: Head, etag: ETag, modified: Timestamp) -> Self {
+        if let Some(snapshot) = head.snapshot.take() {
+            if snapshot.fits(&head) {
+                head.snapshot = Some(snapshot);
+            } else if snapshot.binding.is_some() {
+                let (stream, version) = (&head.stream, snapshot.version);
+                tracing::warn!(%stream, %version, "a snapshot was not made from these events: folding them");
+            }
+        }
+        Self::new(head, etag, Some(modified))
+    }
+
+    /// A head that was written, of which nothing else is known.
     pub(crate) fn new(head: Head, etag: ETag, modified: Option<Timestamp>) -> Self {
         let (bytes, published) = (head.weight() as u64, head.is_settled());
         Self { head: Arc::new(head), etag: Some(etag), modified, published, bytes, state: None }
@@ -97,7 +111,7 @@ impl Cache {
         match (reader.head(stream, etag).await?, known) {
             (HeadRead::Unchanged, Some(known)) => Ok(known),
             (HeadRead::Found { head, etag, modified }, _) => {
-                let known = Known::new(*head, etag, Some(modified));
+                let known = Known::of_read(*head, etag, modified);
                 self.keep(known.clone());
                 Ok(known)
             }

@@ -258,7 +258,8 @@ impl Inner {
             tracing::warn!(%stream, %error, "the head keeps what should have moved to a page");
         }
         if let Some(state) = draft.state.as_ref().filter(|state| head.wants_snapshot(state.schema())) {
-            head.snapshot = state.snapshot(head.version).or(head.snapshot);
+            let snapshot = state.snapshot(head.version).map(|snapshot| snapshot.bound_to(&head));
+            head.snapshot = snapshot.or(head.snapshot);
         }
         let body = match head.encode() {
             Ok(body) => body,

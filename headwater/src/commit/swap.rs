@@ -108,6 +108,6 @@ async fn settle(reader: &Reader, base: &Known, commits: &[Arc<Commit>]) -> Resul
     for commit in commits {
         ours = ours && reader.commit_at(&head, commit.first).await?.as_ref() == Some(commit);
     }
-    let known = Known::new(*head, etag.clone(), Some(modified));
+    let known = Known::of_read(*head, etag.clone(), modified);
     Ok(Some(if ours { Swap::Done(etag, Some(known)) } else { Swap::Lost(known) }))
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Format, FormatError, commit, commit::Commit};
+use super::{Format, FormatError, commit, commit::Commit, snapshot::Binding};
 use crate::{
     id::{CommitId, StreamId, Version},
     limits,
@@ -77,6 +77,9 @@ pub struct Snapshot {
     pub version: Version,
     /// The state, as JSON text.
     pub state: Box<RawValue>,
+    /// What it was made from; it is believed only where it fits. Older versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 impl Head {
@@ -209,9 +212,14 @@ impl Head {
             + 200
     }
 
-    /// Whether a load would have to read pages, for want of a snapshot of this schema.
+    /// Whether a load would have to read pages, for want of a snapshot of this schema whose binding it can prove.
     pub fn wants_snapshot(&self, schema: u32) -> bool {
-        let covers = |snapshot: &Snapshot, last| snapshot.schema == schema && snapshot.version >= last;
+        let bound = |snapshot: &Snapshot| {
+            snapshot.binding.as_ref().is_some_and(|binding| self.first_in_head() <= binding.from)
+        };
+        let covers = |snapshot: &Snapshot, last| {
+            snapshot.schema == schema && snapshot.version >= last && bound(snapshot)
+        };
         let covered =
             |page: &PageRef| self.snapshot.as_ref().is_some_and(|snapshot| covers(snapshot, page.last));
         self.pages.last().is_some_and(|page| !covered(page))

@@ -1,5 +1,5 @@
 //! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`mod@pointer`], [`record`],
-//! [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
+//! [`snapshot`], [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
 //! file has a golden text that a change must not break, and a property test that what is written is read back.
@@ -11,6 +11,7 @@ pub mod key;
 pub mod page;
 pub mod pointer;
 pub mod record;
+pub mod snapshot;
 pub mod timer;
 pub mod view;
 pub mod watermark;

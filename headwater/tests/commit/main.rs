@@ -18,5 +18,6 @@ mod process;
 mod publishing;
 mod requests;
 mod schemas;
+mod snapshots;
 mod traced;
 mod watermark;
