@@ -9,7 +9,8 @@
 //!  4. every shard behind its chain, to its end: the same, and it is not archived yet
 //!  5. what was not met: not archived yet, or in no record (at most the newest write, H5), or lost
 //!  6. what lies in quarantine, for information
-//!  7. repair: publish what is in no record, as the relay does
+//!  7. what exists and no check has the code of ([`coverage`])
+//!  8. repair: publish what is in no record, as the relay does
 //! ```
 //!
 //! The store goes on meanwhile, so the order matters: what a head holds when it is read has been published when the shards are
@@ -19,18 +20,23 @@
 //! What is behind is no finding before a time of [grace](Audit::grace): views, the archive, and newest writes whose writers
 //! are at it. What can't be read is a finding, and the audit goes on behind it; only services that do not answer end it.
 //!
-//! In memory it has a digest of each commit, some 24 bytes, and the streams' names.
+//! In memory it has a digest of each commit, some 24 bytes, and the streams' names; for a moment the keys of views, timers or
+//! claims; and what [`check`]s hold.
 
 pub mod check;
+mod coverage;
+mod differ;
 mod index;
+pub mod states;
 pub mod unique;
+pub mod views;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Display, Write},
     pin::pin,
     sync::Arc,
@@ -51,7 +57,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::{
-    check::Check,
+    check::{Check, Part},
     index::{Index, Kept},
 };
 use crate::{
@@ -103,6 +109,8 @@ pub enum What {
     Damage,
     /// A promise of the domain.
     Domain,
+    /// A snapshot is not what its stream's events make.
+    Snapshot,
     /// H1 to H11.
     #[serde(untagged)]
     Promise(Invariant),
@@ -127,6 +135,8 @@ pub struct Summary {
     pub repaired: u64,
     /// Records in quarantine.
     pub quarantined: u64,
+    /// What exists and no check has the code of. Where this is not empty, no finding is no clean bill.
+    pub unchecked: BTreeSet<Part>,
     /// What the checks counted.
     pub checked: BTreeMap<String, u64>,
     /// Findings that were not repaired.
@@ -182,6 +192,7 @@ impl Display for What {
         match self {
             Self::Damage => f.write_str("damage"),
             Self::Domain => f.write_str("domain"),
+            Self::Snapshot => f.write_str("snapshot"),
             Self::Promise(invariant) => write!(f, "{invariant:?} ({})", invariant.promise()),
         }
     }
@@ -216,10 +227,11 @@ impl Audit {
         let now = || self.ports.objects.now();
         let begin = repeat(PATIENCE, pauses(&*self.ports.entropy), now).await?;
         let watermark = run.watermark().await?;
-        run.heads(begin).await?;
+        let kinds = run.heads(begin).await?;
         run.archive().await?;
         run.rest(begin, watermark).await?;
         run.quarantine().await?;
+        run.coverage(kinds).await?;
         for check in &self.checks {
             run.summary.checked.extend(check.counts());
         }
@@ -266,13 +278,22 @@ impl Run<'_> {
         }
     }
 
-    /// Step 2.
-    async fn heads(&mut self, begin: Timestamp) -> Result<(), AuditError> {
-        let keys = self.reader.keys(key::HEADS).await?;
-        self.listener.begins("heads, pages and views", Some(keys.len() as u64));
+    /// Step 2; tells the kinds that there are.
+    async fn heads(&mut self, begin: Timestamp) -> Result<BTreeSet<String>, AuditError> {
+        let mut streams = Vec::new();
+        for key in self.reader.keys(key::HEADS).await? {
+            match key::stream_of_head(&key) {
+                Some(stream) => streams.push(stream),
+                None => self.find(&Finding::new(What::Damage, key, "this is no head's key")),
+            }
+        }
+        self.listener.begins("heads, pages and views", Some(streams.len() as u64));
+        for check in &self.audit.checks {
+            check.begin(&streams);
+        }
+        let kinds = streams.iter().map(|stream| stream.kind().to_owned()).collect();
         let (audit, reader) = (self.audit, self.reader.clone());
-        let streams = keys.iter().filter_map(|key| key::stream_of_head(key));
-        let reads = streams.map(|stream| {
+        let reads = streams.into_iter().map(|stream| {
             let reader = &reader;
             async move {
                 let read = look(audit, reader, &stream, begin).await;
@@ -301,7 +322,7 @@ impl Run<'_> {
             self.summary.repaired += findings.iter().filter(|finding| finding.repaired).count() as u64;
             self.find_all(findings);
         }
-        Ok(())
+        Ok(kinds)
     }
 
     /// Step 5, and the repair.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::advance;
 
-use super::{check::Views, *};
+use super::{views::Views, *};
 use crate::{
     archive::{
         Archiver, Bounds,
@@ -21,7 +21,10 @@ use crate::{
     segment::{self, Segment},
 };
 
+mod coverage;
 mod one_fold;
+mod states;
+mod views;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -330,8 +333,8 @@ async fn a_view_that_is_set_back_or_changed_is_named() {
         h11,
         [
             ("views/counts/1", "note/1 is applied through 4, and is at 6"),
-            ("views/counts/2", "7 stands at 6 instead of 6"),
-            ("views/counts/3", "note/3 is at 6, and no view stands"),
+            ("views/counts/2", "it is not what its events make: the whole of it differs"),
+            ("views/counts/3", "note/3 is at 6, and no view exists"),
         ]
     );
     assert_eq!(of(&findings, What::Damage)[0].0, "views/counts/4");
@@ -349,7 +352,7 @@ async fn the_views_that_serve_are_looked_at_and_those_before_them_are_not() {
     assert_eq!(lab.found().await.1, []);
     assert!(lab.world.objects.remove("views/counts@3/5"));
     let (_, findings) = lab.found().await;
-    assert_eq!(of(&findings, H11), [("views/counts@3/5", "note/5 is at 6, and no view stands")]);
+    assert_eq!(of(&findings, H11), [("views/counts@3/5", "note/5 is at 6, and no view exists")]);
 }
 
 #[tokio::test(start_paused = true)]

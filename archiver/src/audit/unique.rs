@@ -68,6 +68,10 @@ impl<A: Aggregate> Unique<A> {
 
 #[async_trait]
 impl<A: Aggregate> Check for Unique<A> {
+    fn judges(&self, owner: &StreamId) -> bool {
+        owner.kind() == A::KIND
+    }
+
     async fn stream(&self, _: &Reader, history: &History, _: bool) -> Result<Vec<Finding>, StoreError> {
         let stream = &history.head.stream;
         if stream.kind() == A::KIND {

@@ -3,11 +3,13 @@
 //!
 //! 1. [`checks`] are what the bank promises besides: its views, and whatever else is added there;
 //! 2. [`archiver::audit`] looks at everything, and says what it finds as it finds it;
-//! 3. a summary ends it; the exit code is 0 only if nothing is left to be done.
+//! 3. a summary ends it; the exit code is 0 only if nothing is left to be done and everything that exists was checked.
 
 pub mod checks;
 
-use archiver::audit::{Audit, AuditError, Finding, Listener, Summary};
+use std::collections::BTreeSet;
+
+use archiver::audit::{Audit, AuditError, Finding, Listener, Summary, check::Part};
 use clap::Args as Arguments;
 use indicatif::{HumanCount, ProgressBar};
 use jiff::SignedDuration;
@@ -46,6 +48,20 @@ fn grace(text: &str) -> Result<SignedDuration, String> {
 #[error("{0} findings: the lines above name them")]
 pub struct Found(u64);
 
+/// Judges a summary: done, findings, or no findings and something that was not checked.
+fn judge(summary: &Summary) -> Result<(), Failure> {
+    match (summary.findings, summary.unchecked.len()) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Unchecked(list(&summary.unchecked))),
+        (findings, _) => Err(Failure::Other(Box::new(Found(findings)))),
+    }
+}
+
+/// The parts of a store, as text.
+fn list(parts: &BTreeSet<Part>) -> String {
+    parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
         match error {
@@ -64,10 +80,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let (bar, mut output) = (counter(), Output::stdout(args.json));
     let summary = show(&connection, args.grace, args.repair, &mut output, &bar).await;
     bar.finish_and_clear();
-    match summary?.findings {
-        0 => Ok(()),
-        findings => Err(Failure::Other(Box::new(Found(findings)))),
-    }
+    judge(&summary?)
 }
 
 /// Audits, and shows findings and a summary.
@@ -146,7 +159,7 @@ struct Summed<'a> {
 impl Line for Summed<'_> {
     fn human(&self, paint: Paint) -> String {
         let Summary { streams, commits, segments, archived, waiting, unpublished, .. } = self.summary;
-        let Summary { repaired, quarantined, checked, findings, .. } = self.summary;
+        let Summary { repaired, quarantined, checked, unchecked, findings, .. } = self.summary;
         let count = |number: &u64| HumanCount(*number).to_string();
         let mut rows = vec![
             ("S3".to_owned(), format!("{} streams, {} commits", count(streams), count(commits))),
@@ -160,9 +173,15 @@ impl Line for Summed<'_> {
         rows.extend(
             checked.iter().map(|(what, number)| (String::new(), format!("{} {what}", count(number)))),
         );
+        if !unchecked.is_empty() {
+            rows.push(("unchecked".to_owned(), paint.bad(plain(&list(unchecked)))));
+        }
         let end = match (findings, repaired) {
-            (0, 0) => "nothing is amiss".to_owned(),
-            (0, repaired) => format!("nothing is amiss after {} repairs", count(repaired)),
+            (0, 0) if unchecked.is_empty() => "nothing is amiss".to_owned(),
+            (0, repaired) if unchecked.is_empty() => {
+                format!("nothing is amiss after {} repairs", count(repaired))
+            }
+            (0, _) => paint.bad("nothing, in what was checked; this tool has no code for the rest"),
             (findings, 0) => paint.bad(format!("{} findings", count(findings))),
             (findings, repaired) => {
                 paint.bad(format!("{} findings, {} repaired", count(findings), count(repaired)))

@@ -3,7 +3,7 @@
 //! A failure is one line on stderr that names the next step. A reader that has gone (`| head`) is no failure to anybody:
 //! the command ends quietly and with success.
 
-use std::io;
+use std::{io, process::ExitCode};
 
 use archiver::{chain::ChainError, rebuild};
 use headwater::{
@@ -15,8 +15,8 @@ use headwater::{
 use crate::target::Unreachable;
 
 /// What the help says of exit codes.
-pub const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 not done (the last line on stderr says why and what to do next), 2 a usage error";
+pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done (the last line on stderr says why and what to do next), \
+     2 a usage error, 3 audited without a finding, but not everything that exists could be checked";
 
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,11 @@ pub enum Failure {
         /// The stream.
         stream: StreamId,
     },
+    /// Nothing was found, and not everything was looked at.
+    #[error(
+        "not everything was checked: no code here for {0}; audit with the application's own build, where a check covers them"
+    )]
+    Unchecked(String),
     /// Anything else, in its own words.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -91,6 +96,17 @@ fn not_rebuilt(error: &rebuild::Error) -> String {
         _ => ("not rebuilt", "the old views serve as before"),
     };
     format!("{what}: {error}; {serves}, run it again (--resume goes on with what exists)")
+}
+
+impl Failure {
+    /// The exit code that says so.
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Closed => ExitCode::SUCCESS,
+            Self::Unchecked(_) => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 impl From<io::Error> for Failure {

@@ -126,7 +126,7 @@ pub fn exit(ended: Result<(), Failure>) -> ExitCode {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&format!("error: {failure}"));
-            ExitCode::FAILURE
+            failure.code()
         }
     }
 }

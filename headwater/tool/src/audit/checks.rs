@@ -1,15 +1,18 @@
-//! What the bank promises besides the store's invariants. A new promise is a [`Check`], and a line in [`all`].
+//! What the bank promises besides the store's invariants. A new promise is a [`Check`], and a line in [`all`]; so is a new
+//! aggregate, projection or process, which the audit names as unchecked until then.
 
-use std::sync::{Mutex, PoisonError};
-
-use archiver::audit::{
-    Finding, What,
-    check::{Check, Views},
-    unique::Unique,
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
+
+use archiver::audit::{Finding, What, check::Check, states::States, unique::Unique, views::Views};
 use async_trait::async_trait;
-use bank::{Account, Books, Transfer, User};
-use consumers::{balance::Balances, credit_limit::CreditLimits};
+use bank::{Account, Books, Portfolio, Transfer, User};
+use consumers::{
+    balance::Balances, credit_limit::CreditLimits, exceptions::Exceptions, holdings::Holdings,
+    transfers::Transfers,
+};
 use headwater::{
     Aggregate, StoreError, Version, consume::Rules, format::key, invariants::History, port::Ports,
     read::HeadRead, read::Reader,
@@ -20,6 +23,14 @@ pub fn all() -> Vec<Box<dyn Check>> {
     vec![
         Box::new(Views::new(Rules::of(Balances))),
         Box::new(Views::new(Rules::forwarding(CreditLimits))),
+        Box::new(Views::new(Rules::of(Exceptions))),
+        Box::new(Views::progress(Holdings)),
+        // How far it has come does not depend on how long a transfer may wait.
+        Box::new(Views::progress(Transfers { expire_after: Duration::ZERO })),
+        Box::new(States::<Account>::default()),
+        Box::new(States::<Portfolio>::default()),
+        Box::new(States::<Transfer>::default()),
+        Box::new(States::<User>::default()),
         Box::new(Unique::<User>::default()),
         Box::new(Money::default()),
     ]
