@@ -21,7 +21,7 @@ use headwater::{
     Aggregate, StreamId, aws,
     consume::{ApplyError, Envelope, Projection, Projector},
 };
-use service::{BoxError, Config, Json, KnownVersion, Problem, SessionToken};
+use service::{BoxError, Config, Json, KnownAnswers, Problem, SessionToken};
 use utoipa::OpenApi;
 
 /// Balances, but for one account.
@@ -56,7 +56,7 @@ type Shared = State<Arc<Projector<Fragile>>>;
 async fn show(
     State(projector): Shared,
     Path(id): Path<String>,
-    known: KnownVersion,
+    known: KnownAnswers,
     token: SessionToken,
 ) -> Result<Response, Problem> {
     account::show(&projector, Account::KIND, id, known, token, |_, state, _| state).await

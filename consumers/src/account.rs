@@ -3,21 +3,18 @@
 //! 1. The stream's id names the view; it is the one that feeds it.
 //! 2. A session token is met, or told apart: invalid, or parked (503, `/problems/parked`).
 //! 3. A view that nothing has fed is no account: 404.
-//! 4. Every answer says how new it is; who has that version is told 304.
+//! 4. Every answer says how new it is, and has the tag of what it says; who has that answer is told 304.
 //!
 //! `POST …/unpark` is the operator's, for an account that is parked: put it behind authorization.
 
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{http::StatusCode, response::Response};
 use bank::AccountId;
 use headwater::{
     StreamId, Token, Version,
     consume::{Projection, Projector, QueryError, Unparked},
 };
 use serde::Serialize;
-use service::{Json, KnownVersion, Problem, SessionToken, Written};
+use service::{KnownAnswers, Problem, SessionToken, tagged};
 use utoipa::ToSchema;
 
 /// How new an answer is.
@@ -56,7 +53,7 @@ pub async fn show<P: Projection, A: Serialize>(
     projector: &Projector<P>,
     kind: &str,
     id: String,
-    KnownVersion(known): KnownVersion,
+    known: KnownAnswers,
     SessionToken(token): SessionToken,
     answer: impl FnOnce(String, P::View, Freshness) -> A,
 ) -> Result<Response, Problem> {
@@ -68,13 +65,10 @@ pub async fn show<P: Projection, A: Serialize>(
         (Version::ZERO, None) => Err(Problem::blank(StatusCode::NOT_FOUND)
             .with_detail(format!("there is no {kind} {id}, or nothing of it has arrived here"))),
         (Version::ZERO, Some(parked)) => Err(standing(&stream, parked)),
-        (version, None) if known == Some(version) => {
-            Ok((Written(Token { stream, version }), StatusCode::NOT_MODIFIED).into_response())
-        }
         (version, parked) => {
             let freshness = Freshness { version: version.get(), parked: parked.map(Version::get) };
             let answer = answer(id, view.state, freshness);
-            Ok((Written(Token { stream, version }), Json(answer)).into_response())
+            tagged(&known, Some(Token { stream, version }), &answer)
         }
     }
 }

@@ -30,7 +30,7 @@ use headwater::{
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Config, ConfigError, Json, KnownVersion, PathId, Problem, SessionToken};
+use service::{Config, ConfigError, Json, KnownAnswers, PathId, Problem, SessionToken};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::account::{self, Freshness, UnparkOutcome};
@@ -149,12 +149,12 @@ type Shared = State<Arc<Projector<CreditLimits>>>;
     params(("id" = String, Path, description = "the account"),
         ("Session-Token" = Option<String>, Header, description = "show at least this write, as account/42@17"),
         ("token" = Option<String>, Query, description = "the same, where a header is hard to set")),
-    responses((status = 200, body = CreditLimitAnswer), (status = 304, description = "it is still the ETag's version"),
+    responses((status = 200, body = CreditLimitAnswer), (status = 304, description = "it is still the answer of that ETag"),
         (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn show(
     State(projector): Shared,
     PathId(id): PathId,
-    known: KnownVersion,
+    known: KnownAnswers,
     token: SessionToken,
 ) -> Result<Response, Problem> {
     account::show(&projector, Account::KIND, id, known, token, |id, state, freshness| {

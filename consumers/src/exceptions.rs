@@ -14,7 +14,7 @@ use headwater::{
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Json, KnownVersion, PathId, Problem, SessionToken};
+use service::{Json, KnownAnswers, PathId, Problem, SessionToken};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::account::{self, Freshness, UnparkOutcome};
@@ -118,12 +118,12 @@ type Shared = State<Arc<Projector<Exceptions>>>;
 #[utoipa::path(get, path = "/exceptions/{id}", tag = "exceptions",
     params(("id" = String, Path, description = "the holder"),
         ("Session-Token" = Option<String>, Header, description = "show at least this write, as portfolio/9@7")),
-    responses((status = 200, body = ExceptionsAnswer), (status = 304, description = "it is still the ETag's version"),
+    responses((status = 200, body = ExceptionsAnswer), (status = 304, description = "it is still the answer of that ETag"),
         (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn show(
     State(projector): Shared,
     PathId(id): PathId,
-    known: KnownVersion,
+    known: KnownAnswers,
     token: SessionToken,
 ) -> Result<Response, Problem> {
     let answer = |(account, Exception { held, status, reason }): (AccountId, Exception)| ExceptionAnswer {

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
-    consume::{ApplyError, Envelope, Process, Projection, Rules, generations},
+    consume::{ApplyError, Envelope, Process, Projection, Reads, Rules, generations},
     format::{key, view::View},
     invariants::{History, Invariant},
     port::{Got, Ports},
@@ -50,6 +50,7 @@ const VIEWS_AT_A_TIME: usize = 4;
 #[derive(Debug)]
 pub struct Views<P: Projection> {
     rules: Rules<P>,
+    judged: Judged,
     /// The generation that served when it was last asked for.
     serving: AtomicU32,
     /// The views that streams feed.
@@ -57,6 +58,15 @@ pub struct Views<P: Projection> {
     seen: AtomicU64,
     behind: AtomicU64,
     parked: AtomicU64,
+}
+
+/// What of a view is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    /// How far it is, and what it says.
+    State,
+    /// How far it is: it says nothing.
+    Versions,
 }
 
 /// Which views are fed, and by whom.
@@ -87,28 +97,24 @@ pub struct Progress<P>(P);
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Nothing {}
 
-/// No type of event: each only counts as a version.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub enum NoEvent {}
-
 impl<P: Process> Projection for Progress<P> {
     const NAME: &'static str = P::NAME;
     type View = Nothing;
-    type Event = NoEvent;
+    type Reads = P::Reads;
 
     fn key(&self, stream: &StreamId) -> Option<String> {
         self.0.reads(stream).then(|| stream.as_str().to_owned())
     }
 
-    fn apply(&self, _: &mut Nothing, envelope: &Envelope<'_, NoEvent>) -> Result<(), ApplyError> {
-        match envelope.event {}
+    fn apply(&self, _: &mut Nothing, _: &Envelope<'_, <P::Reads as Reads>::Event>) -> Result<(), ApplyError> {
+        Ok(())
     }
 }
 
 impl<P: Process> Views<Progress<P>> {
     /// How far a process has come in each stream that it reads.
     pub fn progress(process: P) -> Self {
-        Self::new(Rules::of(Progress(process)))
+        Self { judged: Judged::Versions, ..Self::new(Rules::of(Progress(process))) }
     }
 }
 
@@ -117,7 +123,7 @@ impl<P: Projection> Views<P> {
     pub fn new(rules: Rules<P>) -> Self {
         let [seen, behind, parked] = [(); 3].map(|()| AtomicU64::new(0));
         let serving = AtomicU32::new(UNASKED);
-        Self { rules, serving, fed: Mutex::default(), seen, behind, parked }
+        Self { rules, judged: Judged::State, serving, fed: Mutex::default(), seen, behind, parked }
     }
 
     fn fed<T>(&self, of: impl FnOnce(&mut Fed) -> T) -> T {
@@ -219,6 +225,9 @@ impl<P: Projection> Views<P> {
 
     /// Takes a stream's commits through `applied` into a state.
     fn fold(&self, state: &mut P::View, history: &History, applied: Version) -> Result<(), ApplyError> {
+        if self.judged == Judged::Versions {
+            return Ok(());
+        }
         let stream = &history.head.stream;
         let mut applied = history.commits.iter().filter(|commit| commit.last <= applied);
         applied.try_for_each(|commit| self.rules.apply(state, stream, commit))

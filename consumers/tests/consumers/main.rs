@@ -9,4 +9,5 @@ mod balance;
 mod bench;
 mod credit_limit;
 mod holdings;
+mod shared;
 mod transfers;

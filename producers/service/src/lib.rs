@@ -8,7 +8,7 @@
 //!    [`run_with_ticks`] those and a schedule.
 //!
 //! Inside a handler: [`PathId`] takes paths apart, [`Json`] bodies, [`CommandHeaders`], [`KnownVersion`] and [`SessionToken`] headers, and
-//! [`Written`] gives the answer its own.
+//! [`Written`] gives the answer its own; [`tagged`] answers from a view, by the [`KnownAnswers`].
 
 mod body;
 mod config;
@@ -20,6 +20,7 @@ mod path;
 mod problem;
 mod run;
 mod start;
+mod tag;
 
 pub use self::{
     body::Json,
@@ -30,4 +31,5 @@ pub use self::{
     problem::Problem,
     run::{RunError, run, run_with_events, run_with_ticks},
     start::{BoxError, start},
+    tag::{KnownAnswers, tagged},
 };

@@ -10,10 +10,10 @@ struct Total;
 impl Projection for Total {
     const NAME: &'static str = "total";
     type View = u64;
-    type Event = Event;
+    type Reads = Event;
 
-    fn key(&self, stream: &StreamId) -> Option<String> {
-        (stream.kind() == "note").then(|| "all".to_owned())
+    fn key(&self, _: &StreamId) -> Option<String> {
+        Some("all".to_owned())
     }
 
     fn apply(&self, view: &mut u64, _: &Envelope<'_, Event>) -> Result<(), headwater::consume::ApplyError> {
@@ -25,15 +25,22 @@ impl Projection for Total {
 /// Reads two kinds, and does nothing.
 struct Follows;
 
+#[derive(Deserialize)]
+enum Followed {
+    Noted,
+}
+
+impl Reads for Followed {
+    type Event = Self;
+    const KINDS: &'static [Kind<Self>] = &[Kind::new("note", &[]), Kind::new("desk", &[])];
+}
+
 impl Process for Follows {
     const NAME: &'static str = "follows";
-    type Event = Event;
+    type Reads = Followed;
 
-    fn reads(&self, stream: &StreamId) -> bool {
-        ["note", "desk"].contains(&stream.kind())
-    }
-
-    async fn react(&self, _: &Store, _: &Cause<'_, Event>) -> Result<(), ReactError> {
+    async fn react(&self, _: &Store, cause: &Cause<'_, Followed>) -> Result<(), ReactError> {
+        let Followed::Noted = cause.event;
         Ok(())
     }
 }
@@ -117,7 +124,7 @@ async fn a_view_that_no_stream_feeds_is_found_and_so_is_a_stranger_in_a_view_of_
     assert_eq!(
         of(&findings, H11),
         [
-            ("views/counts/1", "other/1 is in it, and has no head"),
+            ("views/counts/1", "other/1 is in it, and feeds another view or none"),
             ("views/counts/99", "note/99 is in it, and has no head"),
         ]
     );
