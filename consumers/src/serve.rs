@@ -10,7 +10,7 @@ use axum::{
 };
 use headwater::{
     StreamId,
-    consume::{Process, Projection, Projector, Reactor, Ticked},
+    consume::{Process, Projection, Projector, Reactor, Ticked, kinds},
 };
 use service::{Config, Json, Problem, RunError};
 use utoipa::OpenApi;
@@ -27,6 +27,7 @@ pub async fn serve<P: Projection>(
     projector: Arc<Projector<P>>,
     router: Router,
 ) -> Result<(), RunError> {
+    starting(P::NAME, kinds::<P::Reads>());
     let handler = |event: KinesisEvent| {
         let projector = Arc::clone(&projector);
         async move { Ok(projector.handle(event).await?) }
@@ -36,6 +37,7 @@ pub async fn serve<P: Projection>(
 
 /// Serves batches, ticks and the operator until the process is told to stop.
 pub async fn serve_process<P: Process>(config: &Config, reactor: Arc<Reactor<P>>) -> Result<(), RunError> {
+    starting(P::NAME, kinds::<P::Reads>());
     let handler = |event: KinesisEvent| {
         let reactor = Arc::clone(&reactor);
         async move {
@@ -54,6 +56,12 @@ pub async fn serve_process<P: Process>(config: &Config, reactor: Arc<Reactor<P>>
     };
     let router = process_router(Arc::clone(&reactor));
     service::run_with_ticks(config, router, handler, tick, drain(&reactor)).await
+}
+
+/// Says what is read, to be compared with the filter of the function's mapping.
+fn starting(name: &str, kinds: impl Iterator<Item = &'static str>) {
+    let kinds = kinds.collect::<Vec<_>>().join(", ");
+    tracing::info!(name, kinds, "reads these kinds of streams: its mapping must let them through");
 }
 
 async fn drain<P: Process>(reactor: &Reactor<P>) {

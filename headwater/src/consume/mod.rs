@@ -52,7 +52,7 @@ pub use self::{
     projection::{ApplyError, Envelope, Projection},
     query::QueryError,
     react::{Reactor, parked_settings},
-    reads::{Kind, RawEvent, Reads},
+    reads::{Kind, RawEvent, Reads, kinds},
     rebuild::{Begin, Cleaned, Rebuild, RebuildError},
     timer::Ticked,
 };

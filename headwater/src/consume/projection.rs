@@ -21,7 +21,8 @@ use crate::{
 ///   every version of a stream that feeds it. Many streams may feed one view. The key has 1 to
 ///   [`VIEW_KEY_BYTES`](crate::limits::VIEW_KEY_BYTES) bytes.
 /// - `apply` is pure: the same view and event give the same view or the same refusal. It is called in version order per
-///   stream; between the streams of one view any order may come.
+///   stream; between the streams of one view any order may come, and each makes the same view: a rebuild and an audit fold
+///   them in another order than they were delivered in.
 /// - `apply` may leave the view half changed when it refuses or panics: the library folds the view again without it.
 /// - [`Self::Reads`] names the kinds and types that the projection reads. Events of other types only count as versions. Data
 ///   of a type that it names must fit, else the stream is parked, and so is one with an event of a newer schema.

@@ -144,6 +144,11 @@ impl RawEvent<'_> {
     }
 }
 
+/// The names of the kinds that are read, for filters and whoever tells of it.
+pub fn kinds<R: Reads>() -> impl Iterator<Item = &'static str> {
+    R::KINDS.iter().map(Kind::name)
+}
+
 /// Whether streams of this kind are read.
 pub(crate) fn reads<R: Reads>(stream: &StreamId) -> bool {
     kind::<R>(stream).is_some()

@@ -4,11 +4,13 @@
 //! 1. `template` reads roles and buckets' policies, `policy` judges calls by them;
 //! 2. `enforcer` does so for every request that reaches the local AWS, where each binary asks under its own name;
 //! 3. `world` does what the bank does; the test below sees to it that each function does all of its own;
-//! 4. `page` writes `docs/roles.md` of what was found, and compares.
+//! 4. `page` writes `docs/roles.md` of what was found, and compares;
+//! 5. `filters` compares what the mappings let through with what the code reads.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod enforcer;
+mod filters;
 mod page;
 mod policy;
 mod template;

@@ -58,12 +58,29 @@ impl Template {
     pub(crate) fn mappings(&self) -> BTreeMap<String, bool> {
         let mappings = self.resources("AWS::Lambda::EventSourceMapping").map(|(_, mapping)| {
             let properties = &mapping["Properties"];
-            let function = properties["FunctionName"]["Ref"].as_str().expect("a reference");
-            let name = function.strip_suffix("Function").expect("a function");
-            let binary = self.text(&self.0["Mappings"]["Functions"][name]["Binary"]);
-            (binary, !properties["DestinationConfig"].is_null())
+            (self.binary(properties), !properties["DestinationConfig"].is_null())
         });
         mappings.collect()
+    }
+
+    /// The patterns of each mapping's filter, by the binary of its function; none where everything is let through.
+    pub(crate) fn filters(&self) -> BTreeMap<String, Vec<Value>> {
+        let mappings = self.resources("AWS::Lambda::EventSourceMapping").map(|(_, mapping)| {
+            let properties = &mapping["Properties"];
+            let patterns = list(&properties["FilterCriteria"]["Filters"]).into_iter().map(|filter| {
+                let pattern = filter["Pattern"].as_str().expect("a pattern");
+                serde_json::from_str(pattern).expect("a pattern is JSON")
+            });
+            (self.binary(properties), patterns.collect())
+        });
+        mappings.collect()
+    }
+
+    /// The binary of a mapping's function.
+    fn binary(&self, properties: &Value) -> String {
+        let function = properties["FunctionName"]["Ref"].as_str().expect("a reference");
+        let name = function.strip_suffix("Function").expect("a function");
+        self.text(&self.0["Mappings"]["Functions"][name]["Binary"])
     }
 
     /// What the buckets' policies say.

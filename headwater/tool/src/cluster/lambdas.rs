@@ -2,32 +2,46 @@
 //!
 //! | function | batch | parallel | filter | failures |
 //! |---|---|---|---|---|
-//! | `balance` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
-//! | `credit-limit` | 500 | 1 per shard | `kind` is `account` | bisected, 5 retries, then to the failures bucket |
-//! | `exceptions` | 500 | 1 per shard | `kind` is `portfolio` | bisected, 5 retries, then to the failures bucket |
-//! | `transfer-process` | 100 | 1 per shard | `kind` is `transfer` | repeated without end: money waits for it |
-//! | `holdings` | 100 | 1 per shard | `kind` is `account` or `portfolio` | bisected, 5 retries, then to the failures bucket |
+//! | `balance` | 500 | 1 per shard | the kinds that it reads | bisected, 5 retries, then to the failures bucket |
+//! | `credit-limit` | 500 | 1 per shard | the kinds that it reads | bisected, 5 retries, then to the failures bucket |
+//! | `exceptions` | 500 | 1 per shard | the kinds that it reads | bisected, 5 retries, then to the failures bucket |
+//! | `transfer-process` | 100 | 1 per shard | the kinds that it reads | repeated without end: money waits for it |
+//! | `holdings` | 100 | 1 per shard | the kinds that it reads | bisected, 5 retries, then to the failures bucket |
 //! | `archiver` | 10,000 or 100 ms | 1 per shard | none | repeated without end: it never discards |
 //!
 //! The function `relay` has a schedule instead ([`Relay`]), and `transfer-process` one besides, for its timers.
 
 use std::time::Duration;
 
+use consumers::{
+    balance::Balances, credit_limit::CreditLimits, exceptions::Exceptions, holdings::Holdings,
+    transfers::Transfers,
+};
 use futures::future::join_all;
+use headwater::consume::{Process, Projection, kinds};
 use localstack::{FunctionOptions, LocalAws, Mapping, MappingOptions, OnError, ResponseType, Schedule};
 use serde_json::json;
 
 use super::{ClusterError, FAILURES, Relay, STREAM, binaries::Binaries, named};
 
-/// The functions with a mapping each, and the kinds of streams that it lets through; all without any.
-const MAPPED: [(&str, &[&str]); 6] = [
-    ("balance", &["account"]),
-    ("credit-limit", &["account"]),
-    ("exceptions", &["portfolio"]),
-    (TRANSFERS, &["transfer"]),
-    ("holdings", &["account", "portfolio"]),
-    ("archiver", &[]),
-];
+/// The functions with a mapping each, and the kinds of streams that it lets through, which are those that the code reads; all
+/// without any. A test holds the template to it.
+pub fn mapped() -> [(&'static str, Vec<&'static str>); 6] {
+    fn view<P: Projection>() -> Vec<&'static str> {
+        kinds::<P::Reads>().collect()
+    }
+    fn process<P: Process>() -> Vec<&'static str> {
+        kinds::<P::Reads>().collect()
+    }
+    [
+        ("balance", view::<Balances>()),
+        ("credit-limit", view::<CreditLimits>()),
+        ("exceptions", view::<Exceptions>()),
+        (TRANSFERS, process::<Transfers>()),
+        ("holdings", process::<Holdings>()),
+        ("archiver", Vec::new()),
+    ]
+}
 
 /// The process that moves money.
 const TRANSFERS: &str = "transfer-process";
@@ -65,9 +79,9 @@ pub(super) async fn register(
     relay: Option<Relay>,
 ) -> Result<Triggers, ClusterError> {
     let mut mappings = Vec::new();
-    for (function, kinds) in MAPPED {
+    for (function, kinds) in mapped() {
         aws.function(function_options(function, invocation));
-        let mapping = MappingOptions { filters: filters(kinds), ..MappingOptions::new(STREAM, function) };
+        let mapping = MappingOptions { filters: filters(&kinds), ..MappingOptions::new(STREAM, function) };
         let mapping = match function {
             "archiver" => archive(mapping),
             TRANSFERS => react(mapping),

@@ -22,7 +22,7 @@ use std::{
 use headwater::aws;
 use localstack::{FunctionOptions, LocalAws};
 
-pub use self::{addresses::Addresses, service::Service};
+pub use self::{addresses::Addresses, lambdas::mapped, service::Service};
 use self::{binaries::Binaries, lambdas::Triggers};
 
 /// The store's bucket.
