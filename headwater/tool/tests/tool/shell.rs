@@ -109,3 +109,22 @@ async fn a_directory_is_a_whole_store() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn an_audit_that_has_no_code_for_something_names_it_and_has_a_code_of_its_own() {
+    let world = World::new().await;
+    let endpoint = ["--endpoint", world.aws.endpoint()];
+    for (stream, event, expected) in [
+        ("account/1", r#"{"type":"Opened","data":{"overdraft_limit":0}}"#, 0),
+        ("member/1", r#"{"type":"Joined","data":{}}"#, 3),
+    ] {
+        let line =
+            format!(r#"{{"stream":"{stream}","id":"1","at":"2026-10-02T09:20:00Z","events":[{event}]}}"#);
+        let (code, _, said) = run(&[&["import", "-"][..], &endpoint].concat(), &(line + "\n")).await;
+        assert_eq!(code, 0, "{said}");
+        let (code, shown, said) = run(&[&["audit"][..], &endpoint].concat(), "").await;
+        assert_eq!((code, shown.contains("nothing is amiss")), (expected, expected == 0), "{shown}{said}");
+        let named = said.contains("no code here for states of kind member");
+        assert_eq!(named, expected == 3, "{said}");
+    }
+}
