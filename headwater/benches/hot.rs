@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use headwater::{
-    Aggregate, StreamId, Version,
+    Aggregate, StoredEvent, StreamId, Version,
     consume::rule::judge,
     format::{
         commit::{Commit, Meta},
@@ -24,6 +24,7 @@ use headwater::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 fn main() {
     divan::main();
@@ -157,6 +158,17 @@ fn view_decode(bencher: Bencher<'_, '_>) {
     let bytes = view().encode().expect("encodes");
     let bencher = bencher.counter(BytesCount::new(bytes.len()));
     bencher.bench(|| View::<Account>::decode(black_box(&bytes)).expect("decodes"));
+}
+
+/// Whether every reader could read an event of `bytes` of data: what each commit pays before it is written.
+#[divan::bench(args = [100, 10_000, 1_000_000])]
+fn event_check(bencher: Bencher<'_, '_>, bytes: usize) {
+    let line = r#"{"sku":"A-1","text":"a \u00e9 of some length","count":3,"price":12.50},"#;
+    let data = format!("{{\"lines\":[{}null]}}", line.repeat(bytes / line.len()));
+    let data = RawValue::from_string(data).expect("JSON");
+    let bencher = bencher.counter(BytesCount::new(data.get().len()));
+    let event = StoredEvent::new("Ordered", 1, data).expect("a name");
+    bencher.bench(|| black_box(&event).check());
 }
 
 /// 1,000 stored events become a state.

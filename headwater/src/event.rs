@@ -20,7 +20,12 @@ use serde::{
 };
 use serde_json::{de::StrRead, value::RawValue};
 
-use crate::{id::InvalidName, limits, redact::json_fault};
+use crate::{
+    id::InvalidName,
+    ijson::{self, InvalidPart, Numbers},
+    limits,
+    redact::json_fault,
+};
 
 /// An event as it is stored and sent: `{"type":"Credited","schema":1,"data":{…}}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,6 +100,20 @@ impl StoredEvent {
             Tagged::Content(name, data) => (name, data.to_owned()),
         };
         Self::new(name, 1, data).map_err(|cause| unfit(cause.to_string()))
+    }
+
+    /// Refuses what not every reader of a history could read, however the event was made: a type, a schema number or data beyond
+    /// their [`limits`], and data that are no I-JSON.
+    pub fn check(&self) -> Result<(), InvalidPart> {
+        let wrong = |path: &str, rule: String| InvalidPart { path: path.to_owned(), rule };
+        crate::id::check_segment("event type", &self.name, limits::EVENT_TYPE_BYTES)
+            .map_err(|error| wrong(".type", error.rule))?;
+        if !(1..=limits::SCHEMA).contains(&self.schema) {
+            let rule = format!("must be 1 to {}, is {}", limits::SCHEMA, self.schema);
+            return Err(wrong(".schema", rule));
+        }
+        ijson::check(&self.data, limits::DATA_DEPTH, Numbers::Text)
+            .map_err(|error| wrong(&format!(".data{}", error.path), error.rule))
     }
 
     /// Its parts where they stand.

@@ -51,6 +51,7 @@ pub mod evidence;
 pub mod format;
 pub mod given;
 mod id;
+pub mod ijson;
 pub mod invariants;
 pub mod limits;
 mod load;

@@ -2,7 +2,9 @@
 //!
 //! A value beyond a limit is refused before anything is written, with an error that names the field and the limit.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
+
+use jiff::Timestamp;
 
 /// Longest `kind` of a stream, in bytes.
 pub const KIND_BYTES: usize = 40;
@@ -17,8 +19,17 @@ pub const COMMIT_ID_BYTES: usize = 192;
 pub const EVENT_TYPE_BYTES: usize = 128;
 /// Largest version of a stream: every reader of JSON has it exactly, and there is always one after it.
 pub const VERSION: u64 = (1 << 53) - 1;
+/// Largest schema number of an event: the archive has 31 bits for it.
+pub const SCHEMA: u32 = i32::MAX as u32;
+/// The times that a commit may have, in milliseconds. The year 0 and those before it are nothing to many readers (Python's
+/// begin with the year 1); the last day and two hours of the year 9999 would be beyond it in some time zone.
+pub const AT: RangeInclusive<Timestamp> =
+    Timestamp::constant(-62_135_596_800, 0)..=Timestamp::constant(253_402_207_200, 0);
 /// Most events of one commit.
 pub const COMMIT_EVENTS: usize = 1_000;
+/// Deepest nesting of arrays and objects within the data of an event, its own braces aside: the least that common readers go,
+/// as .NET's by default.
+pub const DATA_DEPTH: usize = 63;
 /// Deepest nesting of arrays and objects in what travels beside the events. It comes to lie deeper within a head, a segment and
 /// a timer, and readers of JSON go 127 deep.
 pub const META_DEPTH: usize = 32;

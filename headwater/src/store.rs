@@ -56,7 +56,9 @@ pub struct Options {
     /// The caller's name for the commit: a repeat commits once and gets the first answer (H8). Fresh if not given.
     pub commit_id: Option<CommitId>,
     /// Where a repeat may stand: anywhere after this version. It is looked for as far back, in the stream's pages too if need
-    /// be, so that H8 holds however many commits came since; without it among the newest 100.
+    /// be, so that H8 holds however many commits came since; without it among the newest 100. What stands at this version or
+    /// before it is another commit, whatever its id: with [`limits::VERSION`](crate::limits::VERSION) nothing is a repeat, for
+    /// callers who have read the stream themselves and say with `expected` what they found.
     pub repeats_after: Option<Version>,
     /// What the stream must be.
     pub expected: Expected,

@@ -14,10 +14,11 @@ use crate::{
     error::StoreError,
     event::{EventError, StoredEvent},
     format::{
-        commit::{CAUSATION, Commit, Meta, check_meta, in_milliseconds},
+        commit::{CAUSATION, Commit, Meta, check_at, check_meta},
         key,
     },
     id::{CommitId, StreamId, Token, Version},
+    ijson::InvalidPart,
     limits,
     load::{self, Folded},
     port::{Clock, Ports},
@@ -128,7 +129,10 @@ impl Call {
         reader: &Reader,
     ) -> Result<Option<(Version, Version)>, StoreError> {
         match self.options.repeats_after {
-            Some(after) => draft.find_after(reader, id, after).await,
+            Some(after) => {
+                let found = draft.find_after(reader, id, after).await?;
+                Ok(found.filter(|(first, _)| *first > after))
+            }
             None => Ok(draft.find(id)),
         }
     }
@@ -189,11 +193,13 @@ impl Call {
             let rule = format!("must be 1 to {}, are {}", limits::COMMIT_EVENTS, events.len());
             return Err(StoreError::Invalid { field: "events", rule });
         }
-        let at = self.options.at.unwrap_or_else(|| self.clock.now());
-        let at = in_milliseconds(at).ok_or_else(|| StoreError::Invalid {
-            field: "at",
-            rule: format!("must be a time in milliseconds, is {at}"),
-        })?;
+        for (index, event) in events.iter().enumerate() {
+            event.check().map_err(|InvalidPart { path, rule }| StoreError::Invalid {
+                field: "events",
+                rule: format!("[{index}]{path} {rule}"),
+            })?;
+        }
+        let at = check_at(self.options.at.unwrap_or_else(|| self.clock.now()))?;
         let (first, last) = (after.next(), after.plus(events.len() as u64));
         if last.get() > limits::VERSION {
             let rule = format!("would make version {last}, the most is {}", limits::VERSION);

@@ -72,6 +72,15 @@ pub fn check_meta(meta: &Meta) -> Result<(), InvalidName> {
     Err(InvalidName::new("meta", format!("must be nested at most {} deep", limits::META_DEPTH)))
 }
 
+/// A time as it is stored, in milliseconds; refused outside of [`limits::AT`].
+pub fn check_at(at: Timestamp) -> Result<Timestamp, InvalidName> {
+    let milliseconds = in_milliseconds(at).filter(|at| limits::AT.contains(at));
+    milliseconds.ok_or_else(|| {
+        let (first, last) = (limits::AT.start(), limits::AT.end());
+        InvalidName::new("at", format!("must be a time from {first} to {last}, is {at}"))
+    })
+}
+
 /// A time as it is stored; `None` where milliseconds cannot say it, in the last of the year 9999.
 pub fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.as_millisecond()).ok()

@@ -178,3 +178,20 @@ async fn what_a_head_has_forgotten_is_read_once_for_all_who_look_for_it() {
     let reads = process.counts().0 - before;
     assert!(pages > 2 && reads <= 2 * (pages + 1), "{reads} GETs, {pages} pages");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_where_no_repeat_is_looked_for_is_another_commit() {
+    let world = World::new(57);
+    let process = Process::new(&world);
+    let after = |version| headwater::Options { repeats_after: Some(Version::new(version)), ..named("k") };
+    process.run("a", Command::Add(1)).await;
+    process.try_run("a", Command::Add(1), named("k")).await.expect("executed");
+    let other = process.try_run("a", Command::Add(1), after(2)).await.expect("executed");
+    assert!(!other.repeat);
+    let again = process.try_run("a", Command::Add(1), after(2)).await.expect("executed");
+    assert_eq!((again.repeat, again.token), (true, other.token), "the one behind that version");
+    let third =
+        process.try_run("a", Command::Add(1), after(headwater::limits::VERSION)).await.expect("executed");
+    assert_eq!((third.repeat, third.token.version), (false, Version::new(4)));
+    assert_order(&world, &process, "a").await;
+}

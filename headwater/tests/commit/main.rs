@@ -16,6 +16,7 @@ mod member;
 mod order;
 mod process;
 mod publishing;
+mod readable;
 mod requests;
 mod schemas;
 mod snapshots;

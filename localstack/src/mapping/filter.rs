@@ -4,11 +4,19 @@
 //! matchers does. `$or` takes a list of patterns of which one must match. A matcher is a plain value or one of
 //! `prefix`, `suffix`, `anything-but`, `exists`, `numeric`, `equals-ignore-case`. A list in the record matches if any
 //! of its elements does. Data that is no JSON matches no pattern that looks into it.
+//!
+//! JSON may say what a reader refuses (`1e400`, half a character, arrays within arrays without an end). Such a part is taken
+//! as the text that it is: a record is never lost for a part of it that no pattern asks for.
+
+use std::collections::BTreeMap;
 
 use ferrokinesis::types::StoredRecord;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{MappingError, event};
+
+/// How deep the parts of data are looked at one by one that cannot be read as a whole.
+const DEPTH: usize = 16;
 
 /// What is wrong with a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,8 +90,11 @@ impl Filter {
             return true;
         }
         let data = event::data(stored).unwrap_or_default();
-        let data = serde_json::from_slice(&data)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&data).into_owned()));
+        let data = String::from_utf8_lossy(&data);
+        let data = serde_json::from_str(&data).map_or_else(
+            |_| Value::String(data.clone().into_owned()),
+            |json: &RawValue| readable(json.get(), DEPTH),
+        );
         let record = serde_json::json!({
             "kinesisSchemaVersion": "1.0",
             "partitionKey": stored.partition_key,
@@ -93,6 +104,26 @@ impl Filter {
         });
         self.0.iter().any(|pattern| pattern.matches(&record))
     }
+}
+
+/// JSON as far as it can be read: a part that cannot is its text.
+fn readable(json: &str, depth: usize) -> Value {
+    if let Ok(value) = serde_json::from_str(json) {
+        return value;
+    }
+    let part = |json: &RawValue| readable(json.get(), depth - 1);
+    let parts: Option<Value> = match json.as_bytes().first() {
+        Some(b'{') if depth > 0 => {
+            serde_json::from_str(json).ok().map(|members: BTreeMap<String, &RawValue>| {
+                members.into_iter().map(|(name, member)| (name, part(member))).collect()
+            })
+        }
+        Some(b'[') if depth > 0 => serde_json::from_str(json)
+            .ok()
+            .map(|elements: Vec<&RawValue>| elements.into_iter().map(part).collect()),
+        _ => None,
+    };
+    parts.unwrap_or_else(|| Value::String(json.to_owned()))
 }
 
 impl Pattern {
@@ -287,6 +318,20 @@ mod tests {
         }
         assert!(!wanted(r#"{"data":{"kind":["account"]}}"#, "no JSON"));
         assert!(wanted(r#"{"data":["no JSON"]}"#, "no JSON"));
+    }
+
+    #[test]
+    fn a_part_that_no_reader_reads_hides_no_other() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for part in ["1e400", "-1e999", r#""\ud800""#, r#"{"\ud800":1}"#, &deep] {
+            let data = format!(
+                r#"{{"kind":"account","types":["Opened"],"commits":[{{"events":[{{"type":"Opened","data":{{"n":5,"x":{part}}}}}]}}]}}"#
+            );
+            assert!(wanted(r#"{"data":{"kind":["account"]}}"#, &data), "{part}");
+            assert!(wanted(r#"{"data":{"types":["Opened"]}}"#, &data));
+            assert!(wanted(r#"{"data":{"commits":{"events":{"data":{"n":[5]}}}}}"#, &data));
+            assert!(!wanted(r#"{"data":{"kind":["user"]}}"#, &data));
+        }
     }
 
     #[test]
