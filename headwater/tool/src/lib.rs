@@ -34,6 +34,6 @@ pub mod up;
 
 pub use self::{
     failure::{EXIT_CODES, Failure},
-    output::{Line, Output, Paint, exit, log},
+    output::{Line, Output, Paint, exit, log, usage},
     target::{Connection, Need, Target, Unreachable},
 };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use headwater_tool::{
     EXIT_CODES, audit, bench, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail,
-    unpark, up,
+    unpark, up, usage,
 };
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
@@ -35,7 +35,10 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = Arguments::parse().command;
+    let command = match Arguments::try_parse() {
+        Ok(Arguments { command }) => command,
+        Err(error) => return usage(&error),
+    };
     log();
     let ended = match command {
         Command::Up(args) => up::run(args).await,

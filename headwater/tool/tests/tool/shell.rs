@@ -25,7 +25,7 @@ fn headwater(arguments: &[&str], input: &str) -> Output {
 }
 
 /// Runs it beside the tasks of the test, and gives exit code, stdout and stderr.
-async fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
+pub async fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let input = input.to_owned();
     let run = move || headwater(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &input);
@@ -127,4 +127,50 @@ async fn an_audit_that_has_no_code_for_something_names_it_and_has_a_code_of_its_
         let named = said.contains("no code here for states of kind member");
         assert_eq!(named, expected == 3, "{said}");
     }
+}
+
+/// One of each kind that a terminal obeys or does not show.
+const HIDDEN: &str = "\u{7f}\u{9b}\u{61c}\u{202e}\u{2066}\u{200b}\u{2028}\u{e0041}";
+
+fn hides(text: &str) -> bool {
+    text.contains(|c| HIDDEN.contains(c))
+}
+
+#[tokio::test]
+async fn whatever_others_wrote_a_terminal_gets_no_orders_and_nothing_unseen() {
+    let world = World::new().await;
+    let name = HIDDEN.replace(['\u{7f}', '\u{9b}'], "");
+    let text = format!(
+        r#"{{"stream":"note/{name}","id":"a","at":"2020-01-01T00:00:00Z","events":[{{"type":"N{name}","data":{{"{HIDDEN}":"{HIDDEN}é"}}}}],"meta":{{"by":"{HIDDEN}"}}}}"#
+    );
+    let target = ["--endpoint", world.aws.endpoint()];
+    assert_eq!(run(&[&["import", "-"], &target[..]].concat(), &text).await.0, 0);
+    world.archive().await;
+    let stream = format!("note/{name}");
+    for arguments in [
+        &["read", &stream][..],
+        &["replay"],
+        &["read", &stream, "--json"],
+        &["replay", "--json"],
+        &["replay", "--commits"],
+    ] {
+        let (code, shown, said) = run(&[arguments, &target].concat(), "").await;
+        assert!(code == 0 && shown.contains('é') && !hides(&shown) && !hides(&said), "{shown}{said}");
+        if arguments.len() > 2 || arguments.last().is_some_and(|last| last.starts_with("--")) {
+            let value: serde_json::Value = serde_json::from_str(shown.trim_end()).unwrap();
+            assert_eq!((&value["stream"], &value["meta"]["by"]), (&stream.as_str().into(), &HIDDEN.into()));
+        }
+    }
+    // What is wrong is told on stderr, in the words of others too.
+    let missing = format!("memo/{name}");
+    let usage = format!("{HIDDEN}/1");
+    for (arguments, expected) in
+        [(["read", missing.as_str()], 1), (["read", usage.as_str()], 2), (["import", name.as_str()], 1)]
+    {
+        let (code, _, said) = run(&[&arguments, &target[..]].concat(), "").await;
+        assert!(code == expected && said.contains("\\u{202e}") && !hides(&said), "{code} {said}");
+    }
+    let (code, _, said) =
+        run(&[&["import", "-"], &target[..]].concat(), &text.replace("note/", HIDDEN)).await;
+    assert!(code == 1 && !hides(&said), "{code} {said}");
 }
