@@ -26,6 +26,7 @@
 //! - *Two relays at once* publish the same twice at worst; of two watermarks one wins, and both are true.
 
 pub(crate) mod deliver;
+mod heads;
 mod published;
 mod report;
 

@@ -48,6 +48,8 @@ pub(crate) fn lines<'a>(
 #[derive(Debug, Serialize)]
 pub(crate) struct CommitLine<'a> {
     stream: &'a StreamId,
+    first: Version,
+    last: Version,
     id: &'a CommitId,
     at: Timestamp,
     events: Vec<CommittedEvent<'a>>,
@@ -69,7 +71,8 @@ impl<'a> CommitLine<'a> {
             data: one_line(&event.data),
         };
         let events = commit.events.iter().map(event).collect();
-        Self { stream, id: &commit.id, at: commit.at, events, meta: &commit.meta }
+        let Commit { id, first, last, at, meta, .. } = commit;
+        Self { stream, first: *first, last: *last, id, at: *at, events, meta }
     }
 }
 

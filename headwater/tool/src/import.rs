@@ -4,22 +4,26 @@
 //!  lines     a thread reads and checks them (line), some ahead
 //!  here      they wait with the others of their stream, up to a bound; N streams are written at a time
 //!  history   what a stream holds already is passed over, the rest is appended in the order of the file
+//!  published whether an earlier run published what it committed is not known, and seen to in the end
 //!  summary   what came of it
 //! ```
 //!
 //! A line's `id` is its commit's id, so that an import that broke off anywhere is simply run again: what stands is a
-//! repeat. A bad line stops the import when every line before it is committed, or is counted (`--skip-bad`).
+//! repeat. What stands under that id and says something else is an error, and so is a line that is no commit: it stops the
+//! import when every line before it is committed, or is counted (`--skip-bad`).
 //!
 //! Memory is bounded: the lines that wait (`WAITING_BYTES`, `WAITING_LINES`), and what is remembered of streams
 //! (`REMEMBERED_BYTES`; one that was forgotten is read again). Beside that a stream's name takes 16 bytes, for the count.
 
+mod content;
 mod history;
 mod line;
 mod lines;
+mod published;
 mod summary;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{self, Read},
@@ -35,8 +39,10 @@ use quick_cache::{Weighter, unsync::Cache};
 use tokio::{sync::mpsc, time::Instant};
 
 use self::{
+    content::Contents,
     history::{Committer, Done, History},
     lines::Next,
+    published::Unsure,
 };
 pub use self::{
     line::{BadLine, LINE_BYTES, Line, parse},
@@ -54,6 +60,8 @@ const WAITING_BYTES: u64 = 64 << 20;
 const WAITING_LINES: usize = 16_384;
 /// Bytes of commit ids that stay in memory.
 const REMEMBERED_BYTES: u64 = 128 << 20;
+/// Streams that are remembered whose newest write may be unpublished.
+const UNSURE: usize = 65_536;
 /// Bad lines that are shown one by one; more are only counted.
 const SHOWN: u64 = 20;
 /// How long the end waits for Kinesis.
@@ -62,7 +70,9 @@ const DRAIN: Duration = Duration::from_mins(1);
 /// Import existing histories, one commit per JSON line; run it again to resume
 ///
 /// A line reads {"stream":"permit/1","id":"a-1","at":"2010-10-02T09:20:39+02:00","events":[{"type":"Sent","data":{}}]};
-/// an event may have a "schema", a line a "meta". The id names the commit: a second run adds nothing.
+/// an event may have a "schema", a line a "meta". The id names the commit: a second run adds nothing, and other content under an
+/// id that exists is an error. Lines of `headwater replay --commits` have the versions "first" and "last" as well, and are
+/// restored at just these.
 #[derive(Debug, Clone, Arguments)]
 pub struct Args {
     /// The file; - is stdin
@@ -70,7 +80,8 @@ pub struct Args {
     /// Streams that are written at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
-    /// Pass over lines that are no commits, and count them; otherwise the first one stops the import
+    /// Pass over lines that are no commits, or others than those that exist, and count them; otherwise the first one stops the
+    /// import
     #[arg(long)]
     pub skip_bad: bool,
     /// The summary as one JSON object
@@ -95,7 +106,7 @@ pub enum ImportError {
     /// The input broke off.
     #[error("the input can't be read any further ({0}): run the same import again, it resumes")]
     Read(#[source] io::Error),
-    /// A line is no commit.
+    /// A line is no commit, or another than the one that exists under its id or at its version.
     #[error(
         "{0}; nothing of this line is committed, every line before it is: mend it and run the same import again, or give --skip-bad"
     )]
@@ -164,18 +175,22 @@ pub async fn import(
         connection.ports.clone(),
         Settings { deadline: Duration::from_mins(1), ..Settings::default() },
     );
-    let committer = Committer { store: &store, entropy: &*connection.ports.entropy, skip_bad: plan.skip_bad };
+    let (entropy, contents) = (&*connection.ports.entropy, Contents::default());
+    let committer = Committer { store: &store, entropy, contents, skip_bad: plan.skip_bad };
     let mut import = Import::new(plan, bar);
     let mut ended = match lines::lines(input) {
-        Ok(lines) => import.all(&committer, lines).await,
+        Ok(lines) => import.all(connection, &committer, lines).await,
         Err(error) => Err(ImportError::Read(error)),
     };
     if let (Ok(()), Some(bad)) = (&ended, import.stopped.take()) {
         ended = Err(ImportError::Bad(bad));
     }
+    if !matches!(ended, Err(ImportError::Store { .. })) {
+        import.see_to_unsure(connection).await;
+    }
     let mut summary = import.summary;
     let patience = if matches!(ended, Err(ImportError::Store { .. })) { Duration::ZERO } else { DRAIN };
-    summary.unpublished = store.drain(patience).await as u64;
+    summary.unpublished += store.drain(patience).await as u64;
     summary.took(began.elapsed());
     (summary, ended)
 }
@@ -197,6 +212,8 @@ struct Import<'a> {
     histories: Cache<StreamId, History, Bytes>,
     /// Streams that are met for the first time are presumed to be new, as the last one was that was met so.
     presumes: bool,
+    /// Heads of an earlier run whose newest write may be unpublished.
+    unsure: BTreeMap<StreamId, Unsure>,
     streams: HashSet<u64>,
     hasher: RandomState,
     /// The bad line that stops the import.
@@ -226,6 +243,7 @@ impl<'a> Import<'a> {
             bytes: 0,
             histories: Cache::with_weighter(streams, REMEMBERED_BYTES, Bytes),
             presumes: false,
+            unsure: BTreeMap::new(),
             streams: HashSet::new(),
             hasher: RandomState::new(),
             stopped: None,
@@ -237,6 +255,7 @@ impl<'a> Import<'a> {
     /// committed together.
     async fn all(
         &mut self,
+        connection: &Connection,
         committer: &Committer<'_>,
         mut lines: mpsc::Receiver<Vec<Next>>,
     ) -> Result<(), ImportError> {
@@ -255,6 +274,9 @@ impl<'a> Import<'a> {
                 Some(done) = writing.next() => open = self.settle(done)? && open,
                 else => return Ok(()),
             }
+            if self.unsure.len() >= UNSURE {
+                self.see_to_unsure(connection).await;
+            }
             while writing.len() < usize::from(self.plan.concurrency)
                 && let Some(stream) = self.ready.pop_front()
             {
@@ -267,12 +289,20 @@ impl<'a> Import<'a> {
         }
     }
 
+    /// Sees to it that what an earlier run committed is published.
+    async fn see_to_unsure(&mut self, connection: &Connection) {
+        self.summary.unpublished += published::see_to(connection, std::mem::take(&mut self.unsure)).await;
+    }
+
     /// Takes a line in; tells whether to go on.
     fn take(&mut self, next: Result<Line, BadLine>) -> bool {
         self.summary.lines += 1;
         let line = match next {
             Ok(line) => line,
-            Err(bad) => return self.refuse(bad),
+            Err(bad) => {
+                self.summary.bad += 1;
+                return self.refuse(bad);
+            }
         };
         self.lines += 1;
         self.bytes += line.bytes;
@@ -287,11 +317,10 @@ impl<'a> Import<'a> {
         true
     }
 
-    /// Notes a bad line; tells whether to go on.
+    /// Shows a bad line that was counted, or keeps it for the end; tells whether to go on.
     fn refuse(&mut self, bad: BadLine) -> bool {
-        self.summary.bad += 1;
         if self.plan.skip_bad {
-            if self.summary.bad <= SHOWN {
+            if self.summary.bad + self.summary.other <= SHOWN {
                 self.bar.suspend(|| complain(&bad.to_string()));
             }
             return true;
@@ -331,11 +360,20 @@ impl<'a> Import<'a> {
             return Err(ImportError::Store { number, stream: done.stream, source });
         }
         if let Some(history) = done.history {
+            match history.unsure {
+                Some(unsure) => self.unsure.insert(done.stream.clone(), unsure),
+                None => self.unsure.remove(&done.stream),
+            };
             self.histories.insert(done.stream, history);
         }
         let mut go_on = true;
         for bad in done.bad {
+            self.summary.bad += 1;
             go_on = self.refuse(bad) && go_on;
+        }
+        for other in done.other {
+            self.summary.other += 1;
+            go_on = self.refuse(other) && go_on;
         }
         Ok(go_on)
     }

@@ -1,17 +1,21 @@
 //! One line of an import: `{"stream","id","at","events":[{"type","data"}]}` becomes a commit to be made.
 //!
-//! `schema` (1) beside an event's type and `meta` beside the events may be given. Everything is checked here, before
-//! anything is committed: a bad line is refused as a whole, with its number, the field and the limit.
+//! `schema` (1) beside an event's type and `meta` beside the events may be given, and so may the versions `first` and `last`
+//! that the commit has in its stream, as `headwater replay --commits` gives them. Everything is checked here, before anything
+//! is committed: a bad line is refused as a whole, with its number, the field and the limit. What is taken is kept as it is:
+//! data as text, numbers in `meta` only where 64 bits hold them; of a time its milliseconds, and a leap second, which no clock
+//! of a computer has, as the second before it.
 
 use std::fmt;
 
 use headwater::{
-    CommitId, InvalidName, StoredEvent, StreamId,
-    format::commit::{Meta, check_meta},
+    CommitId, InvalidName, StoredEvent, StreamId, Version,
+    format::commit::{Meta, check_at},
+    ijson::{self, InvalidPart, Numbers},
     limits,
 };
-use jiff::Timestamp;
-use serde::Deserialize;
+use jiff::{Timestamp, fmt::temporal::Pieces};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Longest line, in bytes: what is longer can't be a record anyway.
@@ -36,6 +40,8 @@ pub struct Line {
     pub events: Vec<StoredEvent>,
     /// What travels beside the events.
     pub meta: Meta,
+    /// The version of the first event, where the line says which the commit must have.
+    pub first: Option<Version>,
 }
 
 /// A line that is no commit.
@@ -72,8 +78,17 @@ struct Written {
     id: String,
     at: String,
     events: Vec<WrittenEvent>,
+    #[serde(default, deserialize_with = "some")]
+    meta: Option<Box<RawValue>>,
     #[serde(default)]
-    meta: Meta,
+    first: Option<u64>,
+    #[serde(default)]
+    last: Option<u64>,
+}
+
+/// What is there, `null` as well.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -108,27 +123,70 @@ pub fn parse(number: u64, text: &[u8]) -> Result<Line, BadLine> {
     let stream: StreamId =
         written.stream.parse().map_err(|error: InvalidName| bad(error.field, error.rule))?;
     let id: CommitId = written.id.parse().map_err(|error: InvalidName| bad("id", error.rule))?;
-    let at: Timestamp = written.at.parse().map_err(|_| {
-        let rule = "must be an RFC 3339 time with an offset, as 2026-11-21T19:30:00+01:00, and not";
-        bad("at", format!("{rule} {:?}", clip(&written.at)))
-    })?;
-    // Stored times have milliseconds, everywhere.
-    let at = Timestamp::from_millisecond(at.as_millisecond())
-        .map_err(|_| bad("at", format!("must be a time in milliseconds, is {at}")))?;
+    let at = at(&written.at).map_err(|rule| bad("at", rule))?;
     if written.events.is_empty() || written.events.len() > limits::COMMIT_EVENTS {
         let rule = format!("must be 1 to {}, are {}", limits::COMMIT_EVENTS, written.events.len());
         return Err(bad("events", rule));
     }
+    let first = first_version(&written).map_err(|(field, rule)| bad(field, rule))?;
     let events = written.events.into_iter().enumerate().map(|(index, event)| {
-        if event.schema == 0 {
-            return Err(bad(&format!("events[{index}].schema"), "must be 1 or more, is 0".to_owned()));
+        let event = StoredEvent { name: event.r#type, schema: event.schema, data: event.data };
+        match event.check() {
+            Ok(()) => Ok(event),
+            Err(InvalidPart { path, rule }) => Err(bad(&format!("events[{index}]{path}"), rule)),
         }
-        StoredEvent::new(event.r#type, event.schema, event.data)
-            .map_err(|error| bad(&format!("events[{index}].type"), error.rule))
     });
     let events = events.collect::<Result<_, _>>()?;
-    check_meta(&written.meta).map_err(|error| bad(error.field, error.rule))?;
-    Ok(Line { number, bytes, stream, id, at, events, meta: written.meta })
+    let meta = match written.meta {
+        Some(meta) => {
+            read_meta(&meta).map_err(|InvalidPart { path, rule }| bad(&format!("meta{path}"), rule))?
+        }
+        None => Meta::new(),
+    };
+    Ok(Line { number, bytes, stream, id, at, events, meta, first })
+}
+
+/// The time of a commit; or the rule that it breaks.
+fn at(text: &str) -> Result<Timestamp, String> {
+    let bounds = |at: &dyn fmt::Display| {
+        let (first, last) = (limits::AT.start(), limits::AT.end());
+        format!("must be a time from {first} to {last}, is {at}")
+    };
+    let Ok(at) = text.parse() else {
+        // A time, and one that there is nowhere here.
+        let is_time = Pieces::parse(text).is_ok_and(|at| at.time().is_some() && at.offset().is_some());
+        return Err(if is_time {
+            bounds(&clip(text))
+        } else {
+            let rule = "must be an RFC 3339 time with an offset, as 2026-11-21T19:30:00+01:00, and not";
+            format!("{rule} {:?}", clip(text))
+        });
+    };
+    check_at(at).map_err(|error| error.rule)
+}
+
+/// The version of the first event, if the line gives it; or a field, and the rule that it breaks.
+fn first_version(written: &Written) -> Result<Option<Version>, (&'static str, String)> {
+    let events = written.events.len() as u64;
+    let Some(first) = written.first else {
+        let alone = written.last.map(|_| ("last", "needs a first beside it".to_owned()));
+        return alone.map_or(Ok(None), Err);
+    };
+    let most = limits::VERSION + 1 - events;
+    if first == 0 || first > most {
+        return Err(("first", format!("must be 1 to {most}, is {first}")));
+    }
+    let last = first + events - 1;
+    match written.last {
+        Some(other) if other != last => Err(("last", format!("must be {last}, is {other}"))),
+        _ => Ok(Some(Version::new(first))),
+    }
+}
+
+/// What travels beside the events, with every value as it is written.
+fn read_meta(text: &RawValue) -> Result<Meta, InvalidPart> {
+    ijson::check(text, limits::META_DEPTH, Numbers::Values)?;
+    serde_json::from_str(text.get()).map_err(|error| InvalidPart { path: String::new(), rule: words(&error) })
 }
 
 /// A line of more bytes than any may have.
@@ -191,7 +249,21 @@ mod tests {
                 r#"line 7: at must be an RFC 3339 time with an offset, as 2026-11-21T19:30:00+01:00, and not "2010-10-02T09:20:39.266123""#,
             ),
             ("Seen", "", "line 7: events[1].type must have 1 to 128 bytes, has 0"),
-            (r#""schema":3"#, r#""schema":0"#, "line 7: events[1].schema must be 1 or more, is 0"),
+            (r#""schema":3"#, r#""schema":0"#, "line 7: events[1].schema must be 1 to 2147483647, is 0"),
+            (
+                r#""schema":3"#,
+                r#""schema":2147483648"#,
+                "line 7: events[1].schema must be 1 to 2147483647, is 2147483648",
+            ),
+            (r#"{"by":"me"}"#, "null", "line 7: meta invalid type: null, expected a map"),
+            (r#""meta""#, r#""last":2,"meta""#, "line 7: last needs a first beside it"),
+            (r#""meta""#, r#""first":0,"meta""#, "line 7: first must be 1 to 9007199254740990, is 0"),
+            (
+                r#""meta""#,
+                r#""first":9007199254740991,"meta""#,
+                "line 7: first must be 1 to 9007199254740990, is 90071",
+            ),
+            (r#""meta""#, r#""first":5,"last":7,"meta""#, "line 7: last must be 6, is 7"),
             (
                 r#""schema":3"#,
                 r#""schema":"3""#,
@@ -201,7 +273,7 @@ mod tests {
             (
                 r#""meta""#,
                 r#""mata""#,
-                "line 7: mata unknown field `mata`, expected one of `stream`, `id`, `at`, `events`, `meta` (column 163)",
+                "line 7: mata unknown field `mata`, expected one of `stream`, `id`, `at`, `events`, `meta`, `first`, `last` (column 163)",
             ),
             (r#"{"by":"me"}"#, &deep(33), "line 7: meta must be nested at most 32 deep"),
             ("null}]", "null]", "line 7: events[1].? expected `,` or `}` (column 155)"),
@@ -222,6 +294,76 @@ mod tests {
             parse(7, b"{\"stream\":\"\xff\"}").expect_err("no UTF-8").to_string(),
             "line 7: is not UTF-8 at byte 12"
         );
+    }
+
+    #[test]
+    fn what_not_every_reader_could_read_is_refused_with_its_field_and_rule() {
+        let deep = deep(64);
+        for (right, wrong, says) in [
+            (
+                r#""to": "x""#,
+                r#""to": 1e400"#,
+                "line 7: events[0].data.to must be a number within a double's range",
+            ),
+            (r#""to": "x""#, r#""to": "\ud800""#, "line 7: events[0].data.to must hold no lone surrogate"),
+            (
+                r#""to": "x""#,
+                r#""to": 1, "t\u006f": 2"#,
+                "line 7: events[0].data.to must occur once in its object",
+            ),
+            (r#"{"to": "x"}"#, &deep, "line 7: events[0].data must be nested at most 63 deep"),
+            (
+                r#""me""#,
+                "123456789012345678901234567890",
+                "line 7: meta.by must be a number that 64 bits hold",
+            ),
+            (r#""me""#, r#"[{"a":1,"a":2}]"#, "line 7: meta.by[0].a must occur once in its object"),
+            (r#""me""#, "1e400", "line 7: meta.by must be a number within a double's range"),
+            (r#""me""#, r#""\udfff""#, "line 7: meta.by must hold no lone surrogate"),
+        ] {
+            let said = refused(&GOOD.replacen(right, wrong, 1));
+            assert!(said.starts_with(says), "{said}\n{says}");
+        }
+        for (right, kept) in [
+            (r#""to": "x""#, r#""to": 12345678901234567890123"#),
+            (r#"{"to": "x"}"#, &self::deep(63)),
+            (r#""me""#, "18446744073709551615"),
+        ] {
+            parse(7, GOOD.replacen(right, kept, 1).as_bytes()).expect(kept);
+        }
+    }
+
+    #[test]
+    fn a_time_is_within_its_bounds_or_they_are_named() {
+        let at = |text: &str| {
+            let line = GOOD.replacen("2010-10-02T09:20:39.266123+02:00", text, 1);
+            parse(7, line.as_bytes()).map(|line| line.at.to_string()).map_err(|bad| bad.to_string())
+        };
+        for (text, kept) in [
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-30T22:00:00Z", "9999-12-30T22:00:00Z"),
+            ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
+            ("2024-06-30T12:00:00+14:00", "2024-06-29T22:00:00Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(at(text).as_deref(), Ok(kept));
+        }
+        for text in [
+            "9999-12-31T23:59:59Z",
+            "9999-12-30T22:00:00.001Z",
+            "0000-12-31T23:59:59.999Z",
+            "0000-01-01T00:00:00Z",
+            "-000001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+        ] {
+            let said = at(text).expect_err(text);
+            let bounds = "line 7: at must be a time from 0001-01-01T00:00:00Z to 9999-12-30T22:00:00Z, is ";
+            assert!(said.starts_with(bounds), "{said}");
+        }
+        for text in ["2010-10-02T09:20:39", "2010-10-02", "yesterday", ""] {
+            let said = at(text).expect_err(text);
+            assert!(said.starts_with("line 7: at must be an RFC 3339 time with an offset"), "{said}");
+        }
     }
 
     proptest! {

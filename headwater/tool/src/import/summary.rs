@@ -22,7 +22,9 @@ pub struct Summary {
     pub repeats: u64,
     /// Lines that are no commits.
     pub bad: u64,
-    /// Streams whose newest commits are not in Kinesis yet.
+    /// Lines whose commit exists under their id or at their version, and is another one.
+    pub other: u64,
+    /// Streams whose newest commits are not known to be in Kinesis.
     pub unpublished: u64,
     /// How long it took.
     pub seconds: f64,
@@ -60,14 +62,18 @@ impl Line for Summary {
             self.seconds,
             count(self.events_per_second)
         );
-        for (number, what) in [(self.repeats, "lines stood already"), (self.bad, "bad lines")] {
+        for (number, what) in [
+            (self.repeats, "lines stood already"),
+            (self.bad, "bad lines"),
+            (self.other, "lines that contradict what exists"),
+        ] {
             if number > 0 {
                 text = format!("{text}; {} {what}", count(number));
             }
         }
         if self.unpublished > 0 {
             let number = paint.bad(count(self.unpublished));
-            let words = "streams have commits that Kinesis does not take yet: the relay publishes them, or the same import again";
+            let words = "streams have commits that may not be in Kinesis yet: the relay publishes them, or the same import again";
             text = format!("{text}; {number} {words}");
         }
         text

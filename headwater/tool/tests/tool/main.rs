@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, clippy::expect_used, clippy::unwrap_used, reason = "the modules of one test")]
 
 mod audit;
+mod cases;
 mod import;
 mod parked;
 mod rebuild;

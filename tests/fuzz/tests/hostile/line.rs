@@ -18,7 +18,9 @@ pub(crate) fn holds(document: &[u8]) {
     };
     // By hand: data stay text, and their white space with them.
     let events = serde_json::to_string(&line.events).expect("JSON");
-    let rest = json!({"stream": line.stream, "id": line.id, "at": line.at, "meta": line.meta}).to_string();
+    let rest =
+        json!({"stream": line.stream, "first": line.first, "id": line.id, "at": line.at, "meta": line.meta})
+            .to_string();
     let written = format!("{{\"events\":{events},{}", &rest[1..]);
     let mut again = parse(7, written.as_bytes()).expect("what was read can be written and read again");
     again.bytes = line.bytes;
