@@ -419,6 +419,7 @@ async fn look(
     let history = History { head, commits };
     let mut findings: Vec<Finding> =
         invariants::one_history(&history).into_iter().map(Finding::from).collect();
+    findings.extend(invariants::committed_once(&history).into_iter().map(Finding::from));
     let old = audit.is_old(begin, modified);
     for check in &audit.checks {
         match check.stream(reader, &history, old).await {

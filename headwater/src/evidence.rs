@@ -120,13 +120,14 @@ impl Evidence {
         Ok(())
     }
 
-    /// Every violation of H1–H6 and H9–H11 that the evidence shows.
+    /// Every violation of H1–H6 and H8–H11 that the evidence shows.
     pub fn violations(&self) -> Vec<Violation> {
         let nothing = Published::new();
         let mut found = Vec::new();
         for (stream, history) in &self.histories {
             let published = self.published.get(stream).unwrap_or(&nothing);
             found.extend(invariants::one_history(history));
+            found.extend(invariants::committed_once(history));
             found.extend(invariants::one_behind(history, published));
             found.extend(invariants::delivered(history, published));
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de};
 use uuid::Uuid;
@@ -199,6 +200,23 @@ impl CommitId {
         &self.0
     }
 
+    /// When it was made, where it tells: by the milliseconds in front of a UUID of version 7, written with dashes, or of a ULID.
+    /// What is older than ULIDs are, or lies in the future, is none of theirs.
+    pub(crate) fn born(&self) -> Option<Timestamp> {
+        /// 2016-01-01.
+        const FIRST_ULID: i64 = 1_451_606_400_000;
+        let text = self.key().unwrap_or(self.as_str());
+        let millis = match text.len() {
+            36 => {
+                let uuid = Uuid::try_parse(text).ok().filter(|uuid| uuid.get_version_num() == 7)?;
+                i64::try_from(uuid.as_u128() >> 80).ok()?
+            }
+            26 => ulid_millis(text).filter(|millis| *millis >= FIRST_ULID)?,
+            _ => return None,
+        };
+        Timestamp::from_millisecond(millis).ok()
+    }
+
     /// The id of a process's command, which follows from `parts`, which hold no line breaks: the same for the same parts, and
     /// for no others.
     pub(crate) fn derived(parts: &[&str]) -> Self {
@@ -219,6 +237,16 @@ fn check_visible(field: &'static str, text: &str, most: usize) -> Result<(), Inv
         return Err(InvalidName::new(field, rule));
     }
     Ok(())
+}
+
+/// The time that a ULID begins with; `None` where the text is none.
+fn ulid_millis(text: &str) -> Option<i64> {
+    /// Crockford's base 32.
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let digit = |byte: u8| DIGITS.iter().position(|digit| *digit == byte.to_ascii_uppercase());
+    let digits: Vec<usize> = text.bytes().map(digit).collect::<Option<_>>()?;
+    let millis = digits.iter().take(10).fold(0, |millis, digit| millis << 5 | *digit as u64);
+    (digits[0] < 8).then(|| i64::try_from(millis).ok())?
 }
 
 impl FromStr for CommitId {

@@ -6,6 +6,8 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use jiff::Timestamp;
 
+use jiff::SignedDuration;
+
 /// Longest `kind` of a stream, in bytes.
 pub const KIND_BYTES: usize = 40;
 /// Longest `id` of a stream, in bytes of UTF-8. Percent-encoded three to one it stays far below S3's 1,024 bytes of key,
@@ -47,8 +49,14 @@ pub const PUT_RECORDS_BYTES: usize = 5 << 20;
 pub const HEAD_COMMIT_BYTES: usize = 64 << 10;
 /// Bytes of commits that paging leaves in the head.
 pub const HEAD_KEPT_BYTES: usize = 32 << 10;
-/// Newest commits whose ids a head always knows (H8).
-pub const REMEMBERED_COMMITS: usize = 100;
+/// The least time that a commit id is known after its commit, unless the store's settings say otherwise (H8).
+pub const REPEATS_FOR: Duration = Duration::from_mins(10);
+/// The oldest that a caller's commit id may be which tells its own birth: it is looked for as far back.
+pub const BORN_BEFORE: Duration = Duration::from_hours(24);
+/// How long a head keeps the time of each page: somewhat longer than anybody looks back.
+pub const PAGE_TIMES_FOR: SignedDuration = SignedDuration::from_hours(25);
+/// Most commit ids of pages that a process keeps, over all streams, unless the store's settings say otherwise: some 40 MiB.
+pub const KNOWN_IDS: usize = 1 << 20;
 /// Largest snapshot that is kept in a head, in bytes; a larger state is folded from its events.
 pub const SNAPSHOT_BYTES: usize = 256 << 10;
 /// Most commands that one write commits together.

@@ -3,7 +3,7 @@
 //! A read is repeated, with growing pauses, while S3 does not answer; it gives up as [`StoreError::Unavailable`] after
 //! the reader's patience. What S3 refuses is [`StoreError::Denied`] at once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     error::StoreError,
     format::{
+        attempt::Attempt,
         commit::Commit,
         head::{Head, PageRef},
         key,
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// Pages that one load reads at a time.
-const PAGES_AT_A_TIME: usize = 16;
+pub(crate) const PAGES_AT_A_TIME: usize = 16;
 /// Pages that a stream of commits reads ahead.
 const PAGES_AHEAD: usize = 2;
 
@@ -199,16 +200,58 @@ impl Reader {
         }
     }
 
-    /// Reads one page, which must hold just what the head says: another end would lose commits, or repeat some.
-    async fn page(&self, stream: &StreamId, PageRef { first, last }: PageRef) -> Result<Page, StoreError> {
+    /// The commit that begins at `first`, and the attempt that made it, where that is known.
+    pub(crate) async fn written_at(
+        &self,
+        head: &Head,
+        first: Version,
+    ) -> Result<Option<(Arc<Commit>, Option<Attempt>)>, StoreError> {
+        let begins = |commits: &[Arc<Commit>], attempts: &[Attempt]| {
+            let commit = commits.iter().find(|commit| commit.first == first)?;
+            Some((Arc::clone(commit), attempts.iter().find(|attempt| attempt.first() == first).copied()))
+        };
+        if first >= head.first_in_head() {
+            return Ok(begins(&head.commits, &head.attempts));
+        }
+        let Some(page) = head.pages.iter().find(|page| first <= page.last) else { return Ok(None) };
+        let page = self.page(&head.stream, *page).await?;
+        Ok(begins(&page.commits, &page.attempts))
+    }
+
+    /// The ids of the commits in a page, and when S3 stored it.
+    pub(crate) async fn page_ids(
+        &self,
+        stream: &StreamId,
+        PageRef { first, last, .. }: PageRef,
+    ) -> Result<(Vec<String>, Timestamp), StoreError> {
+        let (key, body, modified) = self.page_body(stream, first).await?;
+        let ids =
+            Page::ids(&body, stream, (first, last)).map_err(|error| StoreError::corrupt(&key, &error))?;
+        Ok((ids.into_iter().map(Cow::into_owned).collect(), modified))
+    }
+
+    async fn page_body(
+        &self,
+        stream: &StreamId,
+        first: Version,
+    ) -> Result<(String, Bytes, Timestamp), StoreError> {
         let key = key::page(stream, first);
-        let body: Bytes = match self.object(&key, None).await? {
-            Got::Found { body, .. } => body,
+        match self.object(&key, None).await? {
+            Got::Found { body, modified, .. } => Ok((key, body, modified)),
             Got::Missing | Got::Unchanged => {
                 let reason = "the head names this page, and it does not stand".to_owned();
-                return Err(StoreError::Corrupt { key, reason });
+                Err(StoreError::Corrupt { key, reason })
             }
-        };
+        }
+    }
+
+    /// Reads one page, which must hold just what the head says: another end would lose commits, or repeat some.
+    pub(crate) async fn page(
+        &self,
+        stream: &StreamId,
+        PageRef { first, last, .. }: PageRef,
+    ) -> Result<Page, StoreError> {
+        let (key, body, _) = self.page_body(stream, first).await?;
         let page = Page::decode(&body).map_err(|error| StoreError::corrupt(&key, &error))?;
         if page.stream != *stream || (page.first, page.last) != (first, last) {
             let reason = format!(

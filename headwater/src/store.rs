@@ -14,6 +14,7 @@ use crate::{
     event::StoredEvent,
     format::commit::{Commit, Meta},
     id::{CommitId, StreamId, Token, Version},
+    limits,
     load::{self, Folded},
     port::Ports,
     read::Reader,
@@ -53,12 +54,14 @@ pub enum OnConflict {
 /// How a command is executed, or events are appended.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The caller's name for the commit: a repeat commits once and gets the first answer (H8). Fresh if not given.
+    /// The caller's name for the commit, within its stream: a repeat commits once and gets the first answer (H8), for at
+    /// least [`Settings::repeats_for`] after the commit. An id that tells when it was made (a UUID of version 7 as text with
+    /// dashes, a ULID) is looked for as far back, and is [`StoreError::Invalid`] when that is more than
+    /// [`BORN_BEFORE`](crate::limits::BORN_BEFORE) ago. Fresh if not given.
     pub commit_id: Option<CommitId>,
-    /// Where a repeat may stand: anywhere after this version. It is looked for as far back, in the stream's pages too if need
-    /// be, so that H8 holds however many commits came since; without it among the newest 100. What stands at this version or
-    /// before it is another commit, whatever its id: with [`limits::VERSION`](crate::limits::VERSION) nothing is a repeat, for
-    /// callers who have read the stream themselves and say with `expected` what they found.
+    /// Where a repeat may be, instead: anywhere after this version, whenever it was committed and however many came since; and
+    /// at no version before. With [`limits::VERSION`](crate::limits::VERSION) nothing is a repeat, for callers who have read the
+    /// stream themselves and say with `expected` what they found.
     pub repeats_after: Option<Version>,
     /// What the stream must be.
     pub expected: Expected,
@@ -140,6 +143,11 @@ pub struct Settings {
     pub claim_patience: Duration,
     /// Bytes of heads that stay in memory.
     pub cache_bytes: u64,
+    /// How long a commit id is known at least after its commit: a repeat within that time commits nothing (H8).
+    pub repeats_for: Duration,
+    /// Commit ids of older commits that stay in memory, over all streams, each some 40 bytes. Where one stream has more of
+    /// them within [`Self::repeats_for`], its commands with a caller's id are [`StoreError::Unavailable`].
+    pub known_ids: usize,
 }
 
 impl Default for Settings {
@@ -150,6 +158,8 @@ impl Default for Settings {
             linger: Duration::from_millis(2),
             claim_patience: Duration::from_secs(30),
             cache_bytes: 64 << 20,
+            repeats_for: limits::REPEATS_FOR,
+            known_ids: limits::KNOWN_IDS,
         }
     }
 }
@@ -261,7 +271,8 @@ impl Store {
     }
 
     fn call(&self, stream: StreamId, options: Options) -> Result<Call, StoreError> {
-        Call::new(&self.ports, stream, options, Instant::now() + self.settings.deadline)
+        let settings = &self.settings;
+        Call::new(&self.ports, stream, options, Instant::now() + settings.deadline, settings.repeats_for)
     }
 }
 

@@ -32,8 +32,7 @@ use crate::{
     world::{World, lock},
 };
 
-/// Commands that a client may ask for again although they were answered: few enough that theirs are among the newest
-/// hundred commits (H8).
+/// Commands that a client may ask for again although they were answered.
 const REMEMBERED: usize = 5;
 
 /// How long what is under way has before a night.

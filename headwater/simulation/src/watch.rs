@@ -136,6 +136,7 @@ impl Watch {
             None => Err(format!("it names the page {page}, which does not stand")),
         })?;
         let mut broken: Vec<Violation> = invariants::one_history(&history);
+        broken.extend(invariants::committed_once(&history));
         let nothing = Published::new();
         let seen = self.streams.get(stream);
         if let Some(seen) = seen {

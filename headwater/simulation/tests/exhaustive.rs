@@ -124,6 +124,28 @@ fn commits_under_conditions_an_unread_answer_and_a_slow_one() {
 }
 
 #[test]
+fn one_commit_id_at_two_processes() {
+    assert!(explored("one commit id at two processes, nothing goes wrong").runs > 1_000);
+}
+
+#[test]
+fn one_commit_id_at_two_processes_and_a_lost_answer() {
+    assert!(explored("one commit id at two processes and a lost answer").runs > 10_000);
+}
+
+#[test]
+fn one_commit_id_at_two_processes_and_a_crash() {
+    assert!(explored("one commit id at two processes and a crash").runs > 10_000);
+}
+
+#[test]
+fn one_commit_id_at_two_processes_of_a_stream_that_pages_and_a_lost_answer() {
+    assert!(
+        explored("one commit id at two processes, of a stream that pages, and a lost answer").runs > 10_000
+    );
+}
+
+#[test]
 fn commits_each_behind_the_one_before_and_a_lost_answer() {
     assert!(explored("commits each behind the one before and a lost answer").runs > 10_000);
 }

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 use super::{
     cache::{Known, State},
     claim::Claims,
+    ids::{Back, Ids},
 };
 use crate::{
     aggregate::Aggregate,
     claim::Claim,
     error::StoreError,
-    format::{commit::Commit, head::Head},
+    format::{attempt::Attempt, commit::Commit, head::Head},
     id::{CommitId, Version},
     limits,
     port::ETag,
@@ -33,16 +34,15 @@ pub(crate) struct Draft {
     held: Vec<Claim>,
     bytes: usize,
     /// Where each commit stands, committed or drafted, once a second one is looked for: a group of hundreds asks as often.
-    ids: Option<Ids>,
-    /// Where the commits of the base stand, from behind a version on, once one is looked for that the head has forgotten.
-    older: Option<(Version, Ids)>,
+    places: Option<HashMap<CommitId, (Version, Version)>>,
+    /// Of the commits that have moved to pages.
+    ids: Arc<Ids>,
+    /// The first drafted commit has an id that a caller gave: another attempt may make one that is equal.
+    given: bool,
 }
 
-/// The versions of commits.
-type Ids = HashMap<CommitId, (Version, Version)>;
-
 impl Draft {
-    pub(super) fn new(base: Known, fresh: bool) -> Self {
+    pub(super) fn new(base: Known, fresh: bool, ids: Arc<Ids>) -> Self {
         let state = base.state.clone();
         let bytes = envelope(&base.head);
         Self {
@@ -53,8 +53,9 @@ impl Draft {
             claims: HashMap::new(),
             held: Vec::new(),
             bytes,
-            ids: None,
-            older: None,
+            places: None,
+            ids,
+            given: false,
         }
     }
 
@@ -74,43 +75,34 @@ impl Draft {
         self.commits.last().or(self.base.head.commits.last()).map(AsRef::as_ref)
     }
 
-    /// The versions of a commit with this id, committed or drafted.
-    pub(super) fn find(&mut self, id: &CommitId) -> Option<(Version, Version)> {
-        let Self { base, commits, ids, .. } = self;
-        if commits.is_empty() {
-            return base.head.find(id);
-        }
-        ids.get_or_insert_with(|| {
-            let old = base.head.remembered.iter().map(|old| (old.id.clone(), (old.first, old.last)));
-            let commits = base.head.commits.iter().chain(commits.iter());
-            old.chain(commits.map(|commit| (commit.id.clone(), (commit.first, commit.last)))).collect()
-        })
-        .get(id)
-        .copied()
-    }
-
-    /// The same, as far back as behind the version `after`. Pages are read only where the head does not remember as far back,
-    /// and then once for all who ask.
-    pub(super) async fn find_after(
+    /// The versions of the newest commit with this id, drafted, or committed as far back as is asked for.
+    pub(super) async fn find(
         &mut self,
         reader: &Reader,
         id: &CommitId,
-        after: Version,
+        back: Back,
     ) -> Result<Option<(Version, Version)>, StoreError> {
-        let found = self.find(id);
-        if found.is_some() || self.base.head.remembers_after(after) {
-            return Ok(found);
-        }
-        let older = match self.older.take() {
-            Some(older) if older.0 <= after => older,
-            _ => {
-                let commits = reader.commits(&self.base.head, after).await?;
-                let versions = |commit: &Arc<Commit>| (commit.id.clone(), (commit.first, commit.last));
-                (after, commits.iter().map(versions).collect())
-            }
+        let found = match self.place(id) {
+            Some(place) => Some(place),
+            None => self.ids.find(reader, &self.base, id, back).await?,
         };
-        let (_, ids) = self.older.insert(older);
-        Ok(ids.get(id).copied())
+        let wanted = |(first, _): &(Version, Version)| !matches!(back, Back::After(after) if *first <= after);
+        Ok(found.filter(wanted))
+    }
+
+    /// The versions of the newest commit with this id in the head or in the draft.
+    fn place(&mut self, id: &CommitId) -> Option<(Version, Version)> {
+        let Self { base, commits, places, .. } = self;
+        if commits.is_empty() {
+            return base.head.find(id);
+        }
+        places
+            .get_or_insert_with(|| {
+                let commits = base.head.commits.iter().chain(commits.iter());
+                commits.map(|commit| (commit.id.clone(), (commit.first, commit.last))).collect()
+            })
+            .get(id)
+            .copied()
     }
 
     /// The commit, committed or drafted, that begins at `first`.
@@ -138,11 +130,12 @@ impl Draft {
         Ok((self.bytes + bytes <= limits::RECORD_BYTES).then_some(bytes))
     }
 
-    /// Adds a commit that there is room for.
-    pub(super) fn push(&mut self, commit: Arc<Commit>, bytes: usize) {
+    /// Adds a commit that there is room for; its id was `given`, or drawn for it alone.
+    pub(super) fn push(&mut self, commit: Arc<Commit>, bytes: usize, given: bool) {
         self.bytes += bytes;
-        if let Some(ids) = &mut self.ids {
-            ids.insert(commit.id.clone(), (commit.first, commit.last));
+        self.given = if self.commits.is_empty() { given } else { self.given };
+        if let Some(places) = &mut self.places {
+            places.insert(commit.id.clone(), (commit.first, commit.last));
         }
         self.commits.push(commit);
     }
@@ -177,12 +170,19 @@ impl Draft {
         claims.filter(|(claim, _)| !self.held.contains(claim)).collect()
     }
 
+    /// What tells this attempt of 128 fresh bits from another whose commits are equal to the byte; `None` where none can be,
+    /// because the id of the first commit was drawn for it.
+    #[expect(clippy::cast_possible_truncation, reason = "any 64 of the 128 bits will do")]
+    pub(super) fn attempt(&self, bits: u128) -> Option<Attempt> {
+        self.given.then(|| Attempt::new(self.base.head.version.next(), (bits >> 64) as u64))
+    }
+
     /// The head with the drafted commits, under a fresh write id.
-    pub(super) fn head(&self, write: String) -> Head {
+    pub(super) fn head(&self, write: String, attempt: Option<Attempt>) -> Head {
         let mut head = (*self.base.head).clone();
         head.write = write;
+        head.attempts.extend(attempt);
         head.push(self.commits.iter().cloned());
-        head.forget();
         head
     }
 }

@@ -18,6 +18,7 @@ use super::{
     claim::Claims,
     draft::Draft,
     help::{Help, record},
+    ids::Ids,
     paging,
     swap::{Swap, swap},
     task::{Call, Decision, Task},
@@ -44,6 +45,7 @@ struct Inner {
     cache: Arc<Cache>,
     help: Arc<Help>,
     claims: Claims,
+    ids: Arc<Ids>,
     patience: Duration,
     waiting: Mutex<HashMap<StreamId, VecDeque<Box<dyn Task>>>>,
 }
@@ -68,6 +70,7 @@ impl Lanes {
             cache,
             help,
             claims,
+            ids: Arc::new(Ids::new(settings.repeats_for, settings.known_ids)),
             patience: settings.publish_patience,
             waiting: Mutex::default(),
         }))
@@ -160,7 +163,7 @@ impl Inner {
                     Err(error) => return fail(tasks, &error),
                 },
             };
-            let mut draft = Draft::new(base, fresh);
+            let mut draft = Draft::new(base, fresh, Arc::clone(&self.ids));
             let (mut decided, later) = self.decide(tasks, &mut draft).await;
             if draft.commits.is_empty() && !draft.fresh {
                 // Nothing proves yet that these answers stand on the newest state.
@@ -253,10 +256,15 @@ impl Inner {
     /// Pages and swaps, and remembers the new head.
     async fn write(&self, draft: &Draft, deadline: Instant) -> Swap {
         let stream = &draft.base.head.stream;
-        let mut head = draft.head(self.ports.entropy.unique());
-        if let Err(error) = paging::page(&self.ports, &self.reader, &mut head, deadline).await {
+        let bits = self.ports.entropy.bits();
+        let attempt = draft.attempt(bits);
+        let mut head = draft.head(format!("{bits:032x}"), attempt);
+        let paged =
+            paging::page(&self.ports, &self.reader, &self.ids, &draft.base, &mut head, deadline).await;
+        let paged = paged.unwrap_or_else(|error| {
             tracing::warn!(%stream, %error, "the head keeps what should have moved to a page");
-        }
+            Vec::new()
+        });
         if let Some(state) = draft.state.as_ref().filter(|state| head.wants_snapshot(state.schema())) {
             let snapshot = state.snapshot(head.version).map(|snapshot| snapshot.bound_to(&head));
             head.snapshot = snapshot.or(head.snapshot);
@@ -266,8 +274,11 @@ impl Inner {
             Err(error) => return Swap::Refused(StoreError::corrupt(key::head(stream), &error)),
         };
         let key = key::head(stream);
-        let (base, commits, presumed) = (&draft.base, &draft.commits, draft.is_presumed());
-        let end = swap(&self.ports, &self.reader, base, (&key, &body), commits, presumed, deadline).await;
+        let (base, commits) = (&draft.base, &draft.commits);
+        let end = swap(&self.ports, &self.reader, base, (&key, &body), commits, attempt, deadline).await;
+        if matches!(end, Swap::Done(..)) {
+            self.ids.paged(&head, &paged);
+        }
         match &end {
             Swap::Done(etag, None) => {
                 self.cache.keep(Known { state: draft.state.clone(), ..Known::new(head, etag.clone(), None) });

@@ -3,6 +3,7 @@
 //! ```text
 //! 1. GET the head, or use the one in the cache                                            lane
 //! 2. decide, every command that waits, each on top of the one before                      task, draft
+//!    a caller's commit id is looked for among the commits of the last ten minutes         ids, time
 //!    claim the unique values that a decision gains                                        claim
 //! 3. help: publish the newest write, unless it is known to be published                   help, settled
 //! 4. move older commits to a page when the head has outgrown its limit                    paging
@@ -18,11 +19,13 @@ mod cache;
 mod claim;
 mod draft;
 mod help;
+mod ids;
 mod lane;
 mod paging;
 mod settled;
 mod swap;
 mod task;
+mod time;
 
 pub(crate) use self::{
     cache::{Cache, State},

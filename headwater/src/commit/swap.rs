@@ -11,8 +11,9 @@
 //! Whose write stands is told by the commit at our first version: no other commit can ever have it (H1). Once the head
 //! has moved on, an attempt that is still under way cannot succeed any more, because no `ETag` comes back.
 //!
-//! An import gives its commits their time, so that one of an earlier run is the same to the last byte: where nothing was read
-//! before, and no attempt is unknown, a 412 says that what stands is not ours.
+//! Another write can be equal to the byte, where callers give the ids: so it is the attempt, stored beside the commits, that
+//! says whose it is ([decision 4](../../../docs/decisions/0004-whose-write-stands.md)). Where an older version wrote on top,
+//! which stores no attempts, a 412 alone says that what stands is not ours.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use super::cache::Known;
 use crate::{
     error::StoreError,
-    format::commit::Commit,
+    format::{attempt::Attempt, commit::Commit},
     port::{ObjectError, Ports, Precondition, backoff},
     read::{HeadRead, Reader},
     reason::Reason,
@@ -47,7 +48,7 @@ pub(super) async fn swap(
     base: &Known,
     (key, body): (&str, &Bytes),
     commits: &[Arc<Commit>],
-    presumed: bool,
+    attempt: Option<Attempt>,
     deadline: Instant,
 ) -> Swap {
     let only = || base.etag.clone().map_or(Precondition::Absent, Precondition::Matches);
@@ -62,10 +63,7 @@ pub(super) async fn swap(
                 if let ObjectError::Unknown(reason) = error {
                     unknown = Some(reason);
                 }
-                match timeout_at(deadline, settle(reader, base, commits)).await {
-                    Ok(Ok(Some(Swap::Done(_, Some(known))))) if presumed && unknown.is_none() => {
-                        return Swap::Lost(known);
-                    }
+                match timeout_at(deadline, settle(reader, base, commits, attempt, unknown.is_some())).await {
                     Ok(Ok(Some(end))) => return end,
                     Ok(Ok(None)) => {}
                     Ok(Err(error @ StoreError::Corrupt { .. })) => return refused(error, unknown),
@@ -92,8 +90,14 @@ fn refused(error: StoreError, unknown: Option<Reason>) -> Swap {
     }
 }
 
-/// Whose write stands; `None` where the head is still the base.
-async fn settle(reader: &Reader, base: &Known, commits: &[Arc<Commit>]) -> Result<Option<Swap>, StoreError> {
+/// Whose write stands; `None` where the head is still the base. `unknown`: a write of ours has no known end.
+async fn settle(
+    reader: &Reader,
+    base: &Known,
+    commits: &[Arc<Commit>],
+    attempt: Option<Attempt>,
+    unknown: bool,
+) -> Result<Option<Swap>, StoreError> {
     let stream = &base.head.stream;
     let (head, etag, modified) = match reader.head(stream, base.etag.as_ref()).await? {
         HeadRead::Unchanged => return Ok(None),
@@ -104,10 +108,16 @@ async fn settle(reader: &Reader, base: &Known, commits: &[Arc<Commit>]) -> Resul
         }
         HeadRead::Found { head, etag, modified } => (head, etag, modified),
     };
-    let mut ours = !commits.is_empty();
-    for commit in commits {
-        ours = ours && reader.commit_at(&head, commit.first).await?.as_ref() == Some(commit);
-    }
+    let first = base.head.version.next();
+    let ours = match (reader.written_at(&head, first).await?, attempt) {
+        (Some((commit, _)), _) if Some(&commit) != commits.first() => false,
+        (Some((_, Some(theirs))), Some(attempt)) => theirs == attempt,
+        // The id of our first commit was drawn for it, or nothing says which attempt it was.
+        (Some((_, None)), attempt) if attempt.is_none() || unknown => {
+            reader.commits(&head, base.head.version).await?.starts_with(commits)
+        }
+        _ => false,
+    };
     let known = Known::of_read(*head, etag.clone(), modified);
     Ok(Some(if ours { Swap::Done(etag, Some(known)) } else { Swap::Lost(known) }))
 }

@@ -2,13 +2,14 @@
 //!
 //! A task decides, perhaps several times, each time on a newer draft, and is answered once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Span;
 
-use super::{claim::Claims, draft::Draft};
+use super::{claim::Claims, draft::Draft, ids::Back};
 use crate::{
     aggregate::Aggregate,
     error::StoreError,
@@ -70,26 +71,33 @@ pub(crate) struct Call {
     /// The commit's own, or the caller's: what is told of the commit is told within it.
     pub(super) span: Span,
     options: Options,
+    /// How far back its commit may be; `None` where its id was drawn for this call: it is nowhere.
+    back: Option<Back>,
     clock: Arc<dyn Clock>,
     losses: u32,
 }
 
 impl Call {
-    /// A call on `stream`; without a commit id it gets a fresh one.
+    /// A call on `stream`; without a commit id it gets a fresh one. One that is given is known for at least `repeats_for`.
     pub(crate) fn new(
         ports: &Ports,
         stream: StreamId,
         mut options: Options,
         deadline: Instant,
+        repeats_for: Duration,
     ) -> Result<Self, StoreError> {
         check_meta(&options.meta)?;
-        let commit_id = match options.commit_id.take() {
-            Some(id) => id,
-            None => CommitId::of_key(&ports.entropy.unique())?,
+        let (commit_id, back) = match (options.commit_id.take(), options.repeats_after) {
+            (Some(id), Some(after)) => (id, Some(Back::After(after))),
+            (Some(id), None) => {
+                let back = back(&id, ports.clock.now(), repeats_for)?;
+                (id, Some(Back::For(back)))
+            }
+            (None, _) => (CommitId::of_key(&ports.entropy.unique())?, None),
         };
         let span = trace::commit(&stream, &commit_id, &mut options.meta);
         let clock = Arc::clone(&ports.clock);
-        Ok(Self { stream, commit_id, deadline, span, options, clock, losses: 0 })
+        Ok(Self { stream, commit_id, deadline, span, options, back, clock, losses: 0 })
     }
 
     /// Whether its commit stands is unknown.
@@ -128,12 +136,9 @@ impl Call {
         draft: &mut Draft,
         reader: &Reader,
     ) -> Result<Option<(Version, Version)>, StoreError> {
-        match self.options.repeats_after {
-            Some(after) => {
-                let found = draft.find_after(reader, id, after).await?;
-                Ok(found.filter(|(first, _)| *first > after))
-            }
-            None => Ok(draft.find(id)),
+        match self.back {
+            Some(back) => draft.find(reader, id, back).await,
+            None => Ok(None),
         }
     }
 
@@ -214,6 +219,19 @@ impl Call {
             meta: self.options.meta.clone(),
         }))
     }
+}
+
+/// How long ago a commit of a caller's id may have been written, by what its id tells.
+fn back(id: &CommitId, now: Timestamp, repeats_for: Duration) -> Result<SignedDuration, StoreError> {
+    let window = SignedDuration::try_from(repeats_for).unwrap_or(SignedDuration::MAX);
+    let Some(born) = id.born() else { return Ok(window) };
+    let (age, most) = (now.duration_since(born), limits::BORN_BEFORE);
+    if age > SignedDuration::try_from(most).unwrap_or(SignedDuration::MAX) {
+        let hours = most.as_secs() / 3600;
+        let rule = format!("tells that it was made at {born}, must be at most {hours} hours old");
+        return Err(StoreError::Invalid { field: "commit id", rule });
+    }
+    Ok(window.max(age))
 }
 
 /// What the caller of a command is told.
@@ -361,7 +379,7 @@ impl<A: Aggregate> Task for ExecuteTask<A> {
         if held != holds {
             draft.claim::<A>(claims, &held, holds, self.call.deadline).await?;
         }
-        draft.push(Arc::clone(&commit), bytes);
+        draft.push(Arc::clone(&commit), bytes, self.call.back.is_some());
         draft.state = Some(Arc::new(Folded(state.clone())));
         self.end = Some(Ok(self.executed(state, commit.last, Some(commit), false)));
         Ok(Decision::Commit)
@@ -435,7 +453,7 @@ impl Task for AppendTask {
         }
         let commit = self.call.commit(draft.version(), self.events.clone())?;
         let Some(bytes) = draft.room(&commit)? else { return Ok(Decision::Later) };
-        draft.push(Arc::clone(&commit), bytes);
+        draft.push(Arc::clone(&commit), bytes, self.call.back.is_some());
         draft.state = None;
         self.end = Some(appended(commit, false));
         Ok(Decision::Commit)

@@ -31,8 +31,9 @@ use crate::{
 ///   makes it come again, perhaps long after others, and perhaps while an earlier reaction to it is still under way.
 /// - So every command is executed with the options of its [`Cause`] or [`Due`], whose commit id follows from what caused
 ///   it and from a `step` that no other command of the same reaction has: a repeat then commits nothing (H8). No caller can
-///   choose such an id. A commit that exists under it and has another cause is [`StoreError::Reused`], which parks. Where more
-///   than 100 commits may have come to the command's stream since, [`Options::repeats_after`] says how far to look back.
+///   choose such an id. A commit that exists under it and has another cause is [`StoreError::Reused`], which parks. Where that
+///   may be more than [`Settings::repeats_for`](crate::Settings::repeats_for) after the first reaction,
+///   [`Options::repeats_after`] says how far to look back.
 /// - Before it does what cannot be taken back, it loads the newest state of what it decides on.
 /// - What a domain rejects is an outcome to handle. [`ReactError`] is for what is none: see there.
 /// - [`Self::Reads`] names the kinds and types that the process reads. Events of other types only count as versions. Data of

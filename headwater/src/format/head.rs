@@ -2,16 +2,17 @@
 //!
 //! It holds the newest commits, an index of the pages with the older ones, and perhaps a snapshot. `newest_write` is the
 //! first version of the newest head write: the commits from there on are all that can be unpublished (H5), and they
-//! never leave the head. `remembered` names commits that have moved to pages, so that a head always knows the ids of the
-//! newest hundred (H8).
+//! never leave the head. A page's `until` says how old its commits are, so that a repeat is looked for in the young ones
+//! (H8). Heads of older versions have neither `until` nor `attempts`; their `remembered` is passed over.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Format, FormatError, commit, commit::Commit, snapshot::Binding};
+use super::{Format, FormatError, attempt::Attempt, commit, commit::Commit, snapshot::Binding};
 use crate::{
     id::{CommitId, StreamId, Version},
     limits,
@@ -39,9 +40,9 @@ pub struct Head {
     pub published: bool,
     /// Where the older commits are, in version order.
     pub pages: Vec<PageRef>,
-    /// The ids of paged commits that still answer a repeat, in version order.
+    /// The attempts that made some of the commits, in version order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remembered: Vec<Remembered>,
+    pub attempts: Vec<Attempt>,
     /// A folded state, from which a load goes on.
     pub snapshot: Option<Snapshot>,
     /// The newest commits, in version order.
@@ -55,17 +56,10 @@ pub struct PageRef {
     pub first: Version,
     /// The version of its last event.
     pub last: Version,
-}
-
-/// A commit that has moved to a page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// Its id.
-    pub id: CommitId,
-    /// The version of its first event.
-    pub first: Version,
-    /// The version of its last event.
-    pub last: Version,
+    /// No commit of it was written after this time of S3's, to the second. Where it is missing, the next page's counts; if none
+    /// comes, the page may be young.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// An aggregate's state at a version.
@@ -94,7 +88,7 @@ impl Head {
             fence: 0,
             published: false,
             pages: Vec::new(),
-            remembered: Vec::new(),
+            attempts: Vec::new(),
             snapshot: None,
             commits: Vec::new(),
         }
@@ -124,17 +118,9 @@ impl Head {
         &self.commits[from..]
     }
 
-    /// The versions of the commit `id`, if it is among those that the head knows.
+    /// The versions of the newest commit `id` in the head itself.
     pub fn find(&self, id: &CommitId) -> Option<(Version, Version)> {
-        let commits = self.commits.iter().rev().find(|commit| commit.id == *id).map(|c| (c.first, c.last));
-        commits.or_else(|| {
-            self.remembered.iter().rev().find(|old| old.id == *id).map(|old| (old.first, old.last))
-        })
-    }
-
-    /// Whether it knows the id of every commit after this version.
-    pub fn remembers_after(&self, version: Version) -> bool {
-        self.remembered.first().map_or(self.first_in_head(), |oldest| oldest.first) <= version.next()
+        self.commits.iter().rev().find(|commit| commit.id == *id).map(|commit| (commit.first, commit.last))
     }
 
     /// Adds the commits of one write and marks where it began.
@@ -184,24 +170,22 @@ impl Head {
         self.commits.iter().map(|commit| weight(commit)).sum()
     }
 
-    /// Notes that `commits`, which [`Self::overflow`] took out, stand in a page.
+    /// Notes that `commits`, which [`Self::overflow`] took out, exist in a page.
     pub fn paged(&mut self, commits: &[Arc<Commit>]) {
         if let (Some(first), Some(last)) = (commits.first(), commits.last()) {
-            self.pages.push(PageRef { first: first.first, last: last.last });
+            self.pages.push(PageRef { first: first.first, last: last.last, until: None });
+            self.attempts.retain(|attempt| attempt.first() > last.last);
         }
-        let old = |commit: &Arc<Commit>| Remembered {
-            id: commit.id.clone(),
-            first: commit.first,
-            last: commit.last,
-        };
-        self.remembered.extend(commits.iter().map(old));
-        self.forget();
     }
 
-    /// Forgets the ids that the newest hundred no longer need.
-    pub fn forget(&mut self) {
-        let needed = limits::REMEMBERED_COMMITS.saturating_sub(self.commits.len());
-        self.remembered.drain(..self.remembered.len().saturating_sub(needed));
+    /// Notes that S3 had stored the commits of all pages by this time. Times that nobody looks back to are left out.
+    pub fn paged_until(&mut self, until: Timestamp) {
+        let Some((newest, older)) = self.pages.split_last_mut() else { return };
+        newest.until = Some(until);
+        let age =
+            |page: &PageRef| page.until.map_or(SignedDuration::ZERO, |written| until.duration_since(written));
+        let old = older.iter_mut().rev().filter(|page| age(page) > limits::PAGE_TIMES_FOR);
+        old.skip(1).for_each(|page| page.until = None);
     }
 
     /// About how many bytes it takes.
@@ -292,7 +276,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn paging_keeps_the_newest_write_and_a_hundred_ids(sizes in proptest::collection::vec(1_usize..40_000, 1..150)) {
+        fn paging_keeps_the_newest_write_and_loses_no_commit(sizes in proptest::collection::vec(1_usize..40_000, 1..150)) {
             let mut head = grown(Vec::new());
             let mut pages = 0;
             for (number, size) in sizes.iter().enumerate() {
@@ -311,10 +295,6 @@ mod tests {
                 head.paged(&paged);
                 prop_assert_eq!(pages + head.commits.len(), number + 1, "no commit is lost");
                 prop_assert_eq!(head.newest_commits().len(), 1);
-                for old in (0..=number).rev().take(limits::REMEMBERED_COMMITS) {
-                    let id = format!("c{old}").parse().expect("an id");
-                    prop_assert!(head.find(&id).is_some(), "H8: {} is forgotten", old);
-                }
                 prop_assert!(Head::decode(&head.encode().expect("encodes")).is_ok());
             }
         }
@@ -324,6 +304,30 @@ mod tests {
     fn the_golden_head_stands() {
         let golden = golden::read("head.json");
         golden::check("head.json", &Head::decode(&golden).expect("decodes").encode().expect("encodes"));
+    }
+
+    #[test]
+    fn a_head_of_before_attempts_and_times_is_read() {
+        let head = Head::decode(&golden::read("head-with-remembered.json")).expect("decodes");
+        assert_eq!((head.version, head.attempts.len()), (Version::new(17), 0));
+        assert_eq!(head.pages[0].until, None, "how old the page is is not known");
+    }
+
+    #[test]
+    fn times_that_nobody_looks_back_to_are_left_out_of_a_head() {
+        let mut head = grown(Vec::new());
+        let hours = |hours: i64| {
+            Timestamp::UNIX_EPOCH.saturating_add(SignedDuration::from_hours(hours)).expect("a time")
+        };
+        for number in 0..100 {
+            let (first, last) = (Version::new(number + 1), Version::new(number + 1));
+            head.pages.push(PageRef { first, last, until: None });
+            head.paged_until(hours(i64::try_from(number).expect("few")));
+        }
+        let times = head.pages.iter().filter(|page| page.until.is_some()).count();
+        assert!(times < 30, "{times}");
+        let oldest = head.pages.iter().find_map(|page| page.until).expect("a time");
+        assert!(hours(99).duration_since(oldest) > SignedDuration::from_hours(24), "one is left that is old");
     }
 
     #[test]
@@ -366,7 +370,7 @@ mod tests {
         for (right, wrong) in [
             (r#""version":17,"write"#, r#""version":18,"write"#),
             (r#""newest_write":16"#, r#""newest_write":9"#),
-            (r#"{"first":1,"last":15}"#, r#"{"first":1,"last":14}"#),
+            (r#"{"first":1,"last":15,"#, r#"{"first":1,"last":14,"#),
             (r#""format":1"#, r#""format":9"#),
             (r#""snapshot":{"schema":1,"version":15"#, r#""snapshot":{"schema":1,"version":150"#),
         ] {

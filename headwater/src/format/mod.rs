@@ -1,9 +1,10 @@
-//! What is stored and sent, a file per format: [`claim`], [`commit`], [`head`], [`page`], [`mod@pointer`], [`record`],
+//! What is stored and sent, a file per format: [`attempt`], [`claim`], [`commit`], [`head`], [`page`], [`mod@pointer`], [`record`],
 //! [`snapshot`], [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
 //! file has a golden text that a change must not break, and a property test that what is written is read back.
 
+pub mod attempt;
 pub mod claim;
 pub mod commit;
 pub mod head;

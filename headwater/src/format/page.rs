@@ -1,11 +1,11 @@
 //! A page: the older commits of a long stream, immutable, at `pages/{kind}/{id}/{first:020}`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Format, FormatError, commit, commit::Commit};
+use super::{Format, FormatError, attempt::Attempt, commit, commit::Commit};
 use crate::id::{StreamId, Version};
 
 const OBJECT: &str = "page";
@@ -22,13 +22,34 @@ pub struct Page {
     pub last: Version,
     /// At least one commit.
     pub commits: Vec<Arc<Commit>>,
+    /// The attempts that made some of them, in version order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// What a page says of its commits' names, and nothing else.
+#[derive(Debug, Deserialize)]
+struct Outline<'a> {
+    #[serde(rename = "format")]
+    _format: Format<1>,
+    stream: StreamId,
+    first: Version,
+    last: Version,
+    #[serde(borrow)]
+    commits: Vec<Named<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
 }
 
 impl Page {
     /// The page of `commits`; `None` where there is none.
     pub fn new(stream: StreamId, commits: Vec<Arc<Commit>>) -> Option<Self> {
         let (first, last) = (commits.first()?.first, commits.last()?.last);
-        Some(Self { format: Format, stream, first, last, commits })
+        Some(Self { format: Format, stream, first, last, commits, attempts: Vec::new() })
     }
 
     /// Reads and checks a page.
@@ -43,6 +64,20 @@ impl Page {
             ));
         }
         Ok(page)
+    }
+
+    /// The ids of the commits in the page of `stream` that covers `first..=last`. The commits themselves are not checked.
+    pub fn ids<'a>(
+        bytes: &'a [u8],
+        stream: &StreamId,
+        (first, last): (Version, Version),
+    ) -> Result<Vec<Cow<'a, str>>, FormatError> {
+        let page: Outline<'_> = super::parse(OBJECT, bytes)?;
+        if page.stream != *stream || (page.first, page.last) != (first, last) {
+            let reason = format!("it is the page {}..={} of {}", page.first, page.last, page.stream);
+            return Err(FormatError::new(OBJECT, &reason));
+        }
+        Ok(page.commits.into_iter().map(|commit| commit.id).collect())
     }
 
     /// The page's bytes.

@@ -1,9 +1,14 @@
-//! H7 and H8: what callers were told, against what stands.
+//! H7 and H8: what callers were told, against what exists.
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{History, Invariant, Violation};
-use crate::id::{CommitId, StreamId, Version};
+use crate::{
+    id::{CommitId, StreamId, Version},
+    limits,
+};
 
 /// What a caller was told about its commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,23 +39,33 @@ pub fn own_writes(observations: &[Observation]) -> Vec<Violation> {
     stale.map(|observation| Violation::new(Invariant::H7, &observation.stream, found(observation))).collect()
 }
 
-/// H8: every answer names the one commit with that id, which ends where the caller was told; and what was never answered
-/// stands at most once.
+/// H8: no id names two commits of a stream that were made within ten minutes, by the times that they say. An id that is used
+/// again later names another command.
+pub fn committed_once(history: &History) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut last: HashMap<&CommitId, (Version, Timestamp)> = HashMap::new();
+    for commit in &history.commits {
+        if let Some((first, at)) = last.insert(&commit.id, (commit.first, commit.at))
+            && commit.at.duration_since(at).abs() < window()
+        {
+            let found = format!("commit {} is at {first} and again at {}", commit.id, commit.first);
+            violations.push(Violation::new(Invariant::H8, &history.head.stream, found));
+        }
+    }
+    violations
+}
+
+fn window() -> SignedDuration {
+    SignedDuration::try_from(limits::REPEATS_FOR).unwrap_or(SignedDuration::MAX)
+}
+
+/// H8: every answer names a commit with that id, which ends where the caller was told.
 pub fn once(histories: &BTreeMap<StreamId, History>, answers: &[Answer]) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut ends: HashMap<(&StreamId, &CommitId), Vec<Version>> = HashMap::new();
     for (stream, history) in histories {
         for commit in &history.commits {
             ends.entry((stream, &commit.id)).or_default().push(commit.last);
-        }
-    }
-    for ((stream, id), stands) in &ends {
-        if stands.len() > 1 {
-            violations.push(Violation::new(
-                Invariant::H8,
-                stream,
-                format!("commit {id} stands at {stands:?}"),
-            ));
         }
     }
     for Answer { stream, commit, version } in answers {
@@ -82,18 +97,29 @@ mod tests {
 
     #[test]
     fn an_answer_that_does_not_stand_or_stands_twice_is_found() {
-        let mut whole = history(3);
+        let whole = history(3);
         let stream = whole.head.stream.clone();
         let answer = |id: &str, version| Answer {
             stream: stream.clone(),
             commit: id.parse().expect("an id"),
             version: Version::new(version),
         };
-        let histories = BTreeMap::from([(stream.clone(), whole.clone())]);
+        let histories = BTreeMap::from([(stream.clone(), whole)]);
         assert_eq!(once(&histories, &[answer("c1", 1), answer("c3", 3), answer("c3", 3)]), []);
         assert_eq!(once(&histories, &[answer("c1", 2)]).len(), 1, "answered wrong");
         assert_eq!(once(&histories, &[answer("c9", 4)]).len(), 1, "answered and lost");
-        whole.commits[2] = commit(3, "c1");
-        assert_eq!(once(&BTreeMap::from([(stream.clone(), whole)]), &[]).len(), 1, "committed twice");
+    }
+
+    #[test]
+    fn an_id_that_comes_again_within_ten_minutes_is_found_and_later_is_none() {
+        for (minutes, found) in [(0, 1), (9, 1), (10, 0), (60, 0), (-9, 1)] {
+            let mut whole = history(3);
+            let mut again = (*commit(3, "c1")).clone();
+            again.at = again.at.saturating_add(SignedDuration::from_mins(minutes)).expect("a time");
+            whole.commits[2] = std::sync::Arc::new(again);
+            let broken = committed_once(&whole);
+            assert_eq!(broken.len(), found, "{minutes} minutes");
+            assert!(broken.iter().all(|violation| violation.invariant == Invariant::H8));
+        }
     }
 }

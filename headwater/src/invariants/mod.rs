@@ -10,7 +10,7 @@
 //! | H5 | one behind | [`one_behind`] |
 //! | H6 | delivered | [`delivered`], [`settled`] |
 //! | H7 | own writes | [`own_writes`] |
-//! | H8 | once | [`once`] |
+//! | H8 | once | [`committed_once`], [`once`] |
 //! | H9 | unique | [`unique()`] |
 //! | H10 | archived once | [`archived_once`] |
 //! | H11 | applied once | [`applied_once`], [`only_forward`], [`built_then_serving`] |
@@ -25,7 +25,7 @@ mod unique;
 use std::fmt;
 
 pub use self::{
-    callers::{Answer, Observation, once, own_writes},
+    callers::{Answer, Observation, committed_once, once, own_writes},
     copies::{ViewState, all_or_nothing, applied_once, archived_once, built_then_serving, only_forward},
     streams::{
         History, Published, delivered, facts_only, one_behind, one_history, only_grown, order, settled,
@@ -50,7 +50,7 @@ pub enum Invariant {
     H6,
     /// A load that begins after a commit was answered sees it.
     H7,
-    /// The same commit id commits once; a repeat gets the first answer.
+    /// The same commit id commits once, for at least ten minutes; a repeat gets the first answer.
     H8,
     /// A claimed value has at most one stream whose state holds it.
     H9,

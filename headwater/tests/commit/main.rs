@@ -16,6 +16,7 @@ mod member;
 mod order;
 mod process;
 mod publishing;
+mod rate;
 mod readable;
 mod requests;
 mod schemas;

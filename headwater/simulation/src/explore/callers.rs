@@ -56,7 +56,7 @@ pub(super) fn wrong(
                 let found = format!("{name} stands in {state:?}, and was to go right behind {before}");
                 violations.extend(broken(Invariant::H2, found));
             }
-            if *repeat && told.turn.attempt == 1 {
+            if *repeat && told.turn.attempt == 1 && !is_shared(case, told) {
                 violations.extend(broken(
                     Invariant::H8,
                     format!("{name} was called a repeat, and was asked for once"),
@@ -114,6 +114,8 @@ pub(super) fn wrong(
         }
         // Who asks again has learned nothing new, unless its process has read that the commit stands, and had the time.
         Word::Unavailable { late, .. } if told.turn.attempt > 1 && (!seen || *late) => Vec::new(),
+        // What another caller committed is nothing that this one was to be told.
+        Word::Unavailable { .. } if is_shared(case, told) => Vec::new(),
         Word::Unavailable { .. } => failed(&stream, &name, &told.what, commits),
         Word::Unknown(_) => Vec::new(),
         Word::Absurd(error) => broken(Invariant::H8, format!("{name}: {error}")),
@@ -121,22 +123,33 @@ pub(super) fn wrong(
 }
 
 /// What is wrong with all that was told, when nobody is told anything more.
-pub(super) fn wrong_in_the_end(case: &Case, standing: &Standing, told: &[&Told]) -> Vec<Violation> {
+pub(super) fn wrong_in_the_end(
+    case: &Case,
+    standing: &Standing,
+    told: &[&Told],
+    harmed: bool,
+) -> Vec<Violation> {
     let mut violations = invariants::once(&standing.histories, &answers(case, told.iter().copied()));
     let mut first: HashMap<(StreamId, String), usize> = HashMap::new();
     for told in told {
         let (stream, name) = (stream(case, told), name(case, told));
         let commits = standing.histories.get(&stream).map_or(&[][..], |history| &history.commits);
         match &told.what {
-            Word::Committed { repeat: false, .. } => *first.entry((stream, name)).or_default() += 1,
+            Word::Committed { repeat, .. } => {
+                *first.entry((stream, name)).or_default() += usize::from(!repeat)
+            }
             // Of one that was asked for before, the first request may still be in the air.
-            Word::Conflict { .. } | Word::Unavailable { .. } if told.turn.attempt == 1 => {
+            Word::Conflict { .. } | Word::Unavailable { .. }
+                if told.turn.attempt == 1 && !is_shared(case, told) =>
+            {
                 violations.extend(failed(&stream, &name, &told.what, commits));
             }
             _ => {}
         }
     }
-    for ((stream, name), times) in first.into_iter().filter(|(_, times)| *times > 1) {
+    // Where something went wrong, nobody may have heard the first answer.
+    for ((stream, name), times) in first.into_iter().filter(|(_, times)| *times > 1 || *times == 0 && !harmed)
+    {
         let found = format!("{times} callers were told that it was they who committed {name}");
         violations.push(Violation { invariant: Invariant::H8, place: stream.to_string(), found });
     }
@@ -154,6 +167,13 @@ pub(super) fn name(case: &Case, told: &Told) -> String {
         Some(Step::Commit { id, .. }) => (*id).to_owned(),
         _ => "a load".to_owned(),
     }
+}
+
+/// Whether another caller asks for the same commit.
+fn is_shared(case: &Case, told: &Told) -> bool {
+    let name = name(case, told);
+    let asks = |step: &Step| matches!(step, Step::Commit { id, .. } if *id == name);
+    case.callers.iter().filter(|caller| caller.steps.iter().any(asks)).count() > 1
 }
 
 /// Whether the commit that ends at `version` is this one.

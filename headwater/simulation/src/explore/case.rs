@@ -17,6 +17,8 @@ pub struct Case {
     pub(super) budget: Budget,
     /// What the callers of a process may do when it dies.
     pub(super) after_crash: Vec<Again>,
+    /// All clocks show the same time, so that two commits of one id are equal to the byte.
+    pub(super) one_clock: bool,
     /// The bucket heeds no precondition.
     pub(super) lawless: bool,
     /// Where the exploration gives up.
@@ -79,6 +81,7 @@ impl Case {
             before: Vec::new(),
             budget: Budget::default(),
             after_crash: vec![Again::Never],
+            one_clock: false,
             lawless: false,
             most_states: 5_000_000,
         }
@@ -115,6 +118,12 @@ impl Case {
     #[must_use]
     pub fn most_states(self, most_states: usize) -> Self {
         Self { most_states, ..self }
+    }
+
+    /// With clocks that all show the same: what two processes make of one id is equal to the byte.
+    #[must_use]
+    pub fn one_clock(self) -> Self {
+        Self { one_clock: true, ..self }
     }
 
     /// On a bucket that writes whatever the precondition says: what must not be kept then shows that the checks see.

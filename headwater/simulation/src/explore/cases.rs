@@ -42,6 +42,11 @@ pub fn all() -> Vec<Case> {
         conditions("commits under conditions and a lost answer").budget(LOST),
         conditions("commits under conditions and a crash").budget(CRASH).after_crash([New, Other]),
         conditions("commits under conditions, an unread answer and a slow one").budget(misread),
+        one_id("one commit id at two processes, nothing goes wrong"),
+        one_id("one commit id at two processes and a lost answer").budget(LOST),
+        one_id("one commit id at two processes and a crash").budget(CRASH).after_crash([New, Other]),
+        one_id_paged("one commit id at two processes, of a stream that pages, and a lost answer")
+            .budget(LOST),
         chain("commits each behind the one before and a lost answer").budget(LOST),
         chain("commits each behind the one before and a crash").budget(CRASH).after_crash([New, Other]),
     ]
@@ -135,6 +140,25 @@ fn conditions(name: &'static str) -> Case {
             Expected::Any,
             OnConflict::Merge,
         )])
+}
+
+/// Two processes that are asked for the same commit, and one that writes between them.
+fn one_id(name: &'static str) -> Case {
+    Case::new(name)
+        .one_clock()
+        .process([Caller::on("1").commits("k")])
+        .process([Caller::on("1").commits("k")])
+        .process([Caller::on("1").commits("c1")])
+}
+
+/// The same on a stream that pages: the commit may have moved to a page when a process looks whose it is.
+fn one_id_paged(name: &'static str) -> Case {
+    let large = |id| Caller::on("1").commits_bytes(id, 30_000);
+    Case::new(name)
+        .one_clock()
+        .before([large("o1")])
+        .process([large("k")])
+        .process([large("k").commits_bytes("c1", 60_000)])
 }
 
 /// Commits that are asked for together, each right behind the one before, and one of somebody else.

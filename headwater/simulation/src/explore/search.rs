@@ -249,7 +249,8 @@ impl Search {
             }
         }
         let told: Vec<&Told> = (0..state.lives.len()).flat_map(|process| self.told(state, process)).collect();
-        clean(&callers::wrong_in_the_end(&self.case, self.moments.get(state.moment), &told))
+        let harmed = state.left != self.case.budget;
+        clean(&callers::wrong_in_the_end(&self.case, self.moments.get(state.moment), &told, harmed))
     }
 
     /// H6: whoever has died, the next writer publishes everything.

@@ -219,6 +219,7 @@ fn broken(before: &Standing, standing: &Standing) -> Vec<String> {
     for (stream, history) in &standing.histories {
         let published = standing.published.get(stream).unwrap_or(&none);
         violations.extend(invariants::one_history(history));
+        violations.extend(invariants::committed_once(history));
         violations.extend(invariants::one_behind(history, published));
         if let Some(before) = before.histories.get(stream) {
             violations.extend(invariants::only_grown(before, history));
