@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) metrics: bool,
     /// The collector that spans go to, if there is one.
     pub(crate) collector: Option<String>,
+    /// The process ends when its standard input does.
+    pub(crate) parent: bool,
     /// This is a Lambda, that is frozen between its invocations.
     pub(crate) lambda: bool,
 }
@@ -38,17 +40,16 @@ impl Config {
     ) -> Result<Self, BoxError> {
         let read = |name: &str| lookup(name).ok().filter(|text| !text.is_empty());
         let name = read("OTEL_SERVICE_NAME").or_else(|| read("AWS_LAMBDA_FUNCTION_NAME"));
-        let metrics = match read("HEADWATER_METRICS").as_deref() {
-            None => false,
-            Some("emf") => true,
-            Some(other) => {
-                return Err(format!("HEADWATER_METRICS must be emf, or not set, not {other:?}").into());
-            }
+        let is = |name: &str, only: &str| match read(name) {
+            None => Ok(false),
+            Some(text) if text == only => Ok(true),
+            Some(other) => Err(format!("{name} must be {only}, or not set, not {other:?}")),
         };
         Ok(Self {
             name: name.unwrap_or_else(|| binary.to_owned()),
             log: read("HEADWATER_LOG").unwrap_or_else(|| "info".to_owned()),
-            metrics,
+            metrics: is("HEADWATER_METRICS", "emf")?,
+            parent: is("HEADWATER_PARENT", "stdin")?,
             collector: read("OTEL_EXPORTER_OTLP_ENDPOINT"),
             lambda: read("AWS_LAMBDA_RUNTIME_API").is_some(),
         })
@@ -75,6 +76,7 @@ mod tests {
             log: "info".to_owned(),
             metrics: false,
             collector: None,
+            parent: false,
             lambda: false,
         };
         assert_eq!(config, expected);
@@ -91,5 +93,7 @@ mod tests {
     fn a_format_that_is_not_known_is_refused_by_the_variables_name() {
         let refused = read(&[("HEADWATER_METRICS", "statsd")]).expect_err("no such format");
         assert_eq!(refused, r#"HEADWATER_METRICS must be emf, or not set, not "statsd""#);
+        let refused = read(&[("HEADWATER_PARENT", "4711")]).expect_err("no such input");
+        assert_eq!(refused, r#"HEADWATER_PARENT must be stdin, or not set, not "4711""#);
     }
 }

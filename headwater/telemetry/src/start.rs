@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     config::{BoxError, Config},
+    parent,
     told::Told,
 };
 
@@ -33,6 +34,9 @@ pub fn start(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>
 
 fn run(threads: Threads, serve: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
     let config = Config::from_env()?;
+    if config.parent {
+        parent::watch()?;
+    }
     let told = Told::begin(&config)?;
     std::panic::set_hook(Box::new(panicked));
     let mut runtime = match threads {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -82,6 +82,8 @@ pub(crate) struct Environment {
     // Off the list first: an id that is listed is not free for another process.
     _life: Option<Life>,
     child: Child,
+    // Open for as long as this environment lives: a function that watches its end does not outlive the local AWS.
+    _parent: Option<ChildStdin>,
     runtime: Arc<Runtime>,
     work: mpsc::Sender<Invocation>,
     init_error: Option<oneshot::Receiver<Bytes>>,
@@ -122,8 +124,10 @@ impl Environment {
                 tracing::error!(%error, "a runtime API ended");
             }
         });
+        // Out of the child, or waiting for its end would close it.
+        let parent = child.stdin.take();
         let life = child.id().map(|id| living.add(Process { function: function.name.clone(), id }));
-        Ok(Self { _life: life, child, runtime, work, init_error: Some(init_error), api })
+        Ok(Self { _life: life, child, _parent: parent, runtime, work, init_error: Some(init_error), api })
     }
 
     /// True if the process has not ended.
@@ -234,7 +238,7 @@ fn command(function: &FunctionOptions, world: &World, runtime_api: &str) -> Comm
         .env("AWS_ACCESS_KEY_ID", &world.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &world.secret_access_key)
         .envs(&function.env)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);

@@ -5,7 +5,8 @@
 //! 3. the Lambdas are registered, each with its event source mapping, the relay with its schedule;
 //! 4. each service starts as a process, and tells its address, which [`Addresses`] keep;
 //! 5. a process may be killed and started again, or frozen for a while;
-//! 6. [`Cluster::stop`] ends them in the other order: services first, then what is under way is drained, then AWS.
+//! 6. every process ends with this one, even if that is killed: its standard input is a pipe that closes then;
+//! 7. [`Cluster::stop`] ends them in the other order: services first, then what is under way is drained, then AWS.
 
 mod addresses;
 pub mod binaries;
@@ -118,7 +119,17 @@ pub enum ClusterError {
     Binaries(#[from] binaries::BinariesError),
     /// The local AWS did not start.
     #[error(transparent)]
-    Aws(#[from] localstack::StartError),
+    Aws(localstack::StartError),
+    /// Another program has a port that [`Ports::Fixed`] asks for.
+    #[error(
+        "port {port}, which is that of {name}, is taken: end the program that listens there, or start with --any-port"
+    )]
+    Taken {
+        /// The service, or the local AWS.
+        name: String,
+        /// The port.
+        port: u16,
+    },
     /// A bucket, stream, function or mapping could not be made.
     #[error("{0}")]
     Create(String),
@@ -130,6 +141,29 @@ pub enum ClusterError {
         /// Why not.
         reason: String,
     },
+}
+
+impl From<localstack::StartError> for ClusterError {
+    fn from(error: localstack::StartError) -> Self {
+        match error {
+            localstack::StartError::PortTaken { port } => {
+                Self::Taken { name: "the local AWS".to_owned(), port }
+            }
+            error => Self::Aws(error),
+        }
+    }
+}
+
+/// Refuses a port that another program has, before anything is started.
+fn check_ports(services: &[(&str, u16)]) -> Result<(), ClusterError> {
+    let taken = services.iter().find(|(_, port)| {
+        let bound = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port));
+        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    });
+    match taken {
+        Some((name, port)) => Err(ClusterError::Taken { name: (*name).to_owned(), port: *port }),
+        None => Ok(()),
+    }
 }
 
 /// A running cluster. Dropped, it takes its processes along.
@@ -157,6 +191,9 @@ pub struct Process {
 impl Cluster {
     /// Starts a cluster; `progress` is told of every step.
     pub async fn start(options: Options, progress: impl Fn(&str)) -> Result<Self, ClusterError> {
+        if let Ports::Fixed(_) = options.ports {
+            check_ports(&SERVICES)?;
+        }
         progress("the services' binaries");
         let binaries = tokio::task::spawn_blocking(Binaries::ready)
             .await
@@ -336,6 +373,7 @@ fn environment(endpoint: &str, more: Vec<(&'static str, String)>) -> Vec<(&'stat
         own("AWS_ENDPOINT_URL", endpoint),
         own("AWS_SECRET_ACCESS_KEY", "local"),
         own("AWS_REGION", "us-east-1"),
+        own("HEADWATER_PARENT", "stdin"),
         own("HEADWATER_STORE", STORE),
         own("HEADWATER_ARCHIVE", ARCHIVE),
         own("HEADWATER_STREAM", STREAM),
@@ -353,4 +391,26 @@ fn named(environment: &[(&'static str, String)], binary: &str) -> Vec<(&'static 
     let mut named = vec![("AWS_ACCESS_KEY_ID", name.to_owned())];
     named.extend_from_slice(environment);
     named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_named_with_what_helps() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = taken.local_addr().expect("an address").port();
+        let error = check_ports(&[("accounts", port)]).expect_err("it is taken").to_string();
+        assert_eq!(
+            error,
+            format!(
+                "port {port}, which is that of accounts, is taken: end the program that listens there, or start with --any-port"
+            )
+        );
+        let aws = ClusterError::from(localstack::StartError::PortTaken { port }).to_string();
+        assert!(aws.contains("the local AWS") && aws.contains("--any-port"), "{aws}");
+        drop(taken);
+        check_ports(&[("accounts", port)]).expect("it is free");
+    }
 }

@@ -5,7 +5,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
@@ -25,6 +25,8 @@ pub struct Service {
     pub name: &'static str,
     url: String,
     child: Child,
+    // Open for as long as this process lives: the service ends when it closes.
+    _parent: Option<ChildStdin>,
 }
 
 impl Service {
@@ -39,8 +41,10 @@ impl Service {
         let mut command = Command::new(binary);
         command.env_clear().envs(environment.iter().map(|(name, value)| (*name, value)));
         command.env("HEADWATER_LISTEN", format!("127.0.0.1:{port}"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+        // Out of the child, or waiting for its end would close it.
+        let parent = child.stdin.take();
         let stdout = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
         let mut lines = BufReader::new(stdout).lines();
         let first = timeout(START, lines.next_line()).await;
@@ -50,7 +54,7 @@ impl Service {
             Ok(Some(line)) => return Err(failed(format!("it says {line:?}"))),
             Ok(None) | Err(_) => return Err(failed("it ended at once; its messages stand above".to_owned())),
         };
-        Ok(Self { name, url, child })
+        Ok(Self { name, url, child, _parent: parent })
     }
 
     /// Where it listens, as `http://127.0.0.1:8080`.
