@@ -25,6 +25,7 @@ use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosi
 use crate::port::{Port, serve};
 use crate::s3::objects::{Buckets, Refusal};
 use crate::s3::operations::Operations;
+use crate::s3::uploads::Uploads;
 use crate::schedule::Schedule;
 use crate::signature::Credentials;
 
@@ -110,7 +111,11 @@ impl LocalAws {
             access_key_id: credentials.access_key_id,
             secret_access_key: credentials.secret_access_key,
         }));
-        let operations = Operations { buckets: Arc::clone(&buckets), durable: options.data.is_some() };
+        let operations = Operations {
+            buckets: Arc::clone(&buckets),
+            uploads: Uploads::default(),
+            durable: options.data.is_some(),
+        };
         let port = Arc::new(Port {
             s3: S3ServiceBuilder::new(operations).build(),
             kinesis,

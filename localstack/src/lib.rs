@@ -5,7 +5,7 @@
 //!
 //! The journey of one request from outside:
 //!
-//! 1. `port` takes it in, `classify` says what it is, `permission` what IAM would ask for, the hook of a test may say what to do with it ([`Fault`]), and
+//! 1. `port` takes it in, `browser` refuses what a web page sends, `classify` says what it is, `permission` what IAM would ask for, the hook of a test may say what to do with it ([`Fault`]), and
 //!    `connection` does to the answer's bytes what a bad network would;
 //! 2. `signature` checks who asks, if a key pair is demanded;
 //! 3. `s3` or `kinesis` does it, and with a data directory keeps it before the answer;
@@ -35,6 +35,7 @@
 #![allow(clippy::disallowed_methods, reason = "this crate is the world that has the time and the chance")]
 
 mod aws;
+mod browser;
 mod classify;
 mod connection;
 mod count;

@@ -1,11 +1,12 @@
 //! The one port: what happens to a request from outside.
 //!
-//! 1. `classify` says what it asks for.
+//! 1. `browser` refuses what a web page sends; `classify` says what it asks for.
 //! 2. The hook, if there is one, says what to do with it (`fault`); how the answer's bytes go out is up to `connection`.
-//! 3. `signature` checks who asks, if a key pair is demanded.
+//! 3. `signature` checks who asks, if a key pair is demanded. What is not known is refused.
 //! 4. A header `x-amz-target` with `Kinesis_` means Kinesis, the path `/2015-03-31/functions/` means Lambda, all
 //!    else is S3. What has begun is done to its end, even if the caller leaves.
-//! 5. `count` adds it up.
+//! 5. A body that is not what its request says of it is refused (`s3::checksum`).
+//! 6. `count` adds it up.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,13 +24,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::classify::{classify, kinesis_operation};
+use crate::browser;
+use crate::classify::{UNKNOWN, classify, kinesis_operation};
 use crate::connection::{Connection, Line};
 use crate::count::Counter;
 use crate::fault::{Fault, Hook, Request};
 use crate::kinesis::{Kinesis, partly};
 use crate::lambda::functions::Functions;
 use crate::lambda::invoke::invoke;
+use crate::s3::checksum;
 use crate::signature::{self, Credentials};
 
 /// The largest body that is taken.
@@ -92,6 +95,10 @@ impl Port {
     ) -> Result<Response, Dropped> {
         line.pass();
         let (parts, body) = request.into_parts();
+        if let Err(foreign) = browser::check(&parts) {
+            tracing::warn!(reason = %foreign, method = %parts.method, "a request was refused");
+            return Ok(refusal(&parts, StatusCode::FORBIDDEN, "AccessDenied", &foreign.to_string()));
+        }
         let hook = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(hook) = &hook {
             let head = classify(&parts, &Bytes::new());
@@ -106,7 +113,7 @@ impl Port {
             Ok(body) => body.to_bytes(),
             Err(error) => {
                 tracing::debug!(%error, "a body was not read");
-                return Ok(refusal(&parts, StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge"));
+                return Ok(refusal(&parts, StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge", REFUSED));
             }
         };
         let request = classify(&parts, &body);
@@ -118,7 +125,7 @@ impl Port {
             Fault::CutAnswer => line.cut(),
             Fault::SlowAnswer(over) => line.drip(over),
             Fault::Respond(status, code) => {
-                return Ok(self.counted(&request, refusal(&parts, status, code)).await);
+                return Ok(self.counted(&request, refusal(&parts, status, code, REFUSED)).await);
             }
             Fault::RefuseEntries(mask, code) => {
                 return self.dispatch(parts, request, Some((mask, code))).await;
@@ -168,7 +175,11 @@ impl Port {
         if let Some(credentials) = &self.credentials
             && let Err(code) = signature::verify(credentials, &parts, &request.body)
         {
-            return refusal(&parts, StatusCode::FORBIDDEN, code);
+            return refusal(&parts, StatusCode::FORBIDDEN, code, REFUSED);
+        }
+        if request.operation == UNKNOWN {
+            let message = "this operation, or a parameter of it, is not implemented by the local AWS";
+            return refusal(&parts, StatusCode::NOT_IMPLEMENTED, "NotImplemented", message);
         }
         if let Some(operation) = kinesis_operation(&parts.headers) {
             let operation = operation.to_owned();
@@ -181,9 +192,40 @@ impl Port {
         if let Some(function) = &request.function {
             return invoke(&self.functions, function, &parts, request.body.clone()).await;
         }
+        let bad =
+            |parts: &Parts, code: &str, message: &str| refusal(parts, StatusCode::BAD_REQUEST, code, message);
+        match signature::expired(&parts) {
+            Some(false) => {}
+            Some(true) => {
+                return refusal(&parts, StatusCode::FORBIDDEN, "AccessDenied", "Request has expired");
+            }
+            None => {
+                return bad(
+                    &parts,
+                    "AuthorizationQueryParametersError",
+                    "the times of the URL are not valid",
+                );
+            }
+        }
+        if let Err(damaged) = checksum::verify_signed(&parts.headers, &request.body) {
+            return bad(&parts, &damaged.to_string(), "the body is not the one that was signed");
+        }
         let Some(body) = signature::strip(&mut parts, &request.body) else {
-            return refusal(&parts, StatusCode::BAD_REQUEST, "IncompleteBody");
+            return bad(
+                &parts,
+                "IncompleteBody",
+                "the body is not framed, or not as long, as its headers say",
+            );
         };
+        // With the end of an upload in parts comes the checksum of the object, which is not this body.
+        let whole = request.operation != "s3:CompleteMultipartUpload";
+        if let Err(damaged) = checksum::verify(&parts.headers, &body, whole) {
+            return bad(&parts, &damaged.to_string(), "the checksum that was given is not that of the body");
+        }
+        if request.operation == "s3:DeleteObjects" && !checksum::is_given(&parts.headers) {
+            let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+            return bad(&parts, "InvalidRequest", message);
+        }
         let call = http::Request::from_parts(parts, s3s::Body::from(body));
         match self.s3.call(call).await {
             Ok(response) => response.map(Body::new),
@@ -239,16 +281,17 @@ async fn read_some(mut body: Incoming, bytes: usize) -> usize {
     read
 }
 
+/// What is said of a refusal that a test or a limit decided on.
+const REFUSED: &str = "refused by the local AWS";
+
 /// An error in the words of the service that was asked.
-fn refusal(parts: &Parts, status: StatusCode, code: &str) -> Response {
+fn refusal(parts: &Parts, status: StatusCode, code: &str, message: &str) -> Response {
     let json = kinesis_operation(&parts.headers).is_some();
     let (kind, body) = if json {
-        let message = "refused by the local AWS";
         ("application/x-amz-json-1.1", serde_json::json!({ "__type": code, "message": message }).to_string())
     } else {
         let head = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
-        let message = "<Message>refused by the local AWS</Message>";
-        ("application/xml", format!("{head}<Error><Code>{code}</Code>{message}</Error>"))
+        ("application/xml", format!("{head}<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
     };
     let empty = status == StatusCode::NOT_MODIFIED || parts.method == http::Method::HEAD;
     let mut response = Response::new(if empty { Body::empty() } else { Body::from(body) });

@@ -9,14 +9,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::PAYLOAD_LIMIT;
+use crate::browser;
 
 /// One piece of work for the process.
 pub(crate) struct Invocation {
@@ -90,7 +92,17 @@ pub(crate) fn router(runtime: Arc<Runtime>) -> Router {
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .layer(DefaultBodyLimit::max(4 * PAYLOAD_LIMIT))
+        .layer(middleware::from_fn(own))
         .with_state(runtime)
+}
+
+/// A function is no browser: a web page that finds the port gets no event, and ends no invocation.
+async fn own(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if browser::check(&parts).is_err() || parts.headers.contains_key("sec-fetch-mode") {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    next.run(Request::from_parts(parts, body)).await
 }
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response {

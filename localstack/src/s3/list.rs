@@ -1,4 +1,4 @@
-//! Pages of keys, as `ListObjectsV2` gives them.
+//! Pages of keys, as `ListObjectsV2` and `ListObjects` give them.
 //!
 //! A *group* is what a delimiter makes of many keys: their common prefix, listed once. The continuation token says
 //! whether the page ended at a key or at a group, because the next one begins after all the keys of that group.
@@ -17,6 +17,8 @@ pub(crate) struct Query {
     pub(crate) delimiter: Option<String>,
     pub(crate) start_after: Option<String>,
     pub(crate) token: Option<String>,
+    /// Where `ListObjects` goes on: behind a key, or behind all keys of a group.
+    pub(crate) marker: Option<String>,
     pub(crate) limit: usize,
 }
 
@@ -26,7 +28,7 @@ pub(crate) struct Page {
     pub(crate) objects: Vec<(String, Object)>,
     pub(crate) groups: Vec<String>,
     /// Where the next page begins, if there is one.
-    pub(crate) next: Option<String>,
+    pub(crate) next: Option<Position>,
 }
 
 /// The token is none that an earlier page gave.
@@ -34,9 +36,29 @@ pub(crate) struct Page {
 #[error("the continuation token is not valid")]
 pub(crate) struct UnknownToken;
 
-enum Position {
+/// The last key or group of a page.
+#[derive(Debug, Clone)]
+pub(crate) enum Position {
     Key(String),
     Group(String),
+}
+
+impl Position {
+    /// As `ListObjects` gives it.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Key(text) | Self::Group(text) => text,
+        }
+    }
+
+    /// As `ListObjectsV2` gives it.
+    pub(crate) fn token(&self) -> String {
+        let kind = match self {
+            Self::Key(_) => 'k',
+            Self::Group(_) => 'g',
+        };
+        URL_SAFE_NO_PAD.encode(format!("{kind}{}", self.text()))
+    }
 }
 
 /// Lists one page; a limit of zero gives an empty last page, as on AWS.
@@ -44,7 +66,12 @@ pub(crate) fn list(objects: &Objects, query: &Query) -> Result<Page, UnknownToke
     let mut page = Page::default();
     let mut position = match &query.token {
         Some(token) => Some(parse(token)?),
-        None => query.start_after.clone().map(Position::Key),
+        None => query.start_after.clone().map(Position::Key).or_else(|| {
+            query.marker.clone().map(|marker| {
+                let group = group_of(&marker, query).is_some_and(|group| group == marker);
+                if group { Position::Group(marker) } else { Position::Key(marker) }
+            })
+        }),
     };
     if query.limit == 0 {
         return Ok(page);
@@ -63,7 +90,7 @@ pub(crate) fn list(objects: &Objects, query: &Query) -> Result<Page, UnknownToke
             continue;
         }
         if page.objects.len() + page.groups.len() == query.limit {
-            page.next = position.as_ref().map(write);
+            page.next = position;
             break;
         }
         if let Some(group) = group_of(key, query) {
@@ -82,14 +109,6 @@ fn group_of(key: &str, query: &Query) -> Option<String> {
     let rest = key.strip_prefix(query.prefix.as_str())?;
     let end = query.prefix.len() + rest.find(delimiter)? + delimiter.len();
     key.get(..end).map(str::to_owned)
-}
-
-fn write(position: &Position) -> String {
-    let text = match position {
-        Position::Key(key) => format!("k{key}"),
-        Position::Group(group) => format!("g{group}"),
-    };
-    URL_SAFE_NO_PAD.encode(text)
 }
 
 fn parse(token: &str) -> Result<Position, UnknownToken> {
@@ -120,7 +139,7 @@ mod tests {
             keys.extend(page.objects.into_iter().map(|(key, _)| key));
             groups.extend(page.groups);
             match page.next {
-                Some(token) => query.token = Some(token),
+                Some(position) => query.token = Some(position.token()),
                 None => return (keys, groups),
             }
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::checksum::Given;
 use super::files::Files;
 use crate::aws::Stored;
 
@@ -41,6 +42,20 @@ pub(crate) enum Refusal {
     NoSuchKey,
     #[error("at least one of the preconditions did not hold")]
     PreconditionFailed,
+    #[error(
+        "the specified upload does not exist: it may have been completed or aborted, or this AWS was started again"
+    )]
+    NoSuchUpload,
+    #[error("one or more of the specified parts were not found, or are others")]
+    InvalidPart,
+    #[error("the parts are not in the order of their numbers")]
+    InvalidPartOrder,
+    #[error("the number of a part must be 1 to 10,000")]
+    InvalidPartNumber,
+    #[error("a part that is not the last is smaller than 5 MiB")]
+    EntityTooSmall,
+    #[error("the XML names no parts")]
+    MalformedXml,
     #[error("the data directory refused the write")]
     Disk(#[from] io::Error),
 }
@@ -60,6 +75,8 @@ pub(crate) struct Attributes {
     pub(crate) content_type: Option<String>,
     pub(crate) content_encoding: Option<String>,
     pub(crate) metadata: Option<std::collections::HashMap<String, String>>,
+    /// What its bytes were compared with when they came.
+    pub(crate) checksum: Option<Given>,
 }
 
 impl Object {

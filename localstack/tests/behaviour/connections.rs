@@ -41,10 +41,10 @@ async fn raw(aws: &LocalAws, request: &str) -> (String, Option<ErrorKind>) {
     (String::from_utf8(answer).unwrap(), end)
 }
 
-const GET: &str = "GET /bucket/a HTTP/1.1\r\nhost: local\r\nconnection: close\r\n\r\n";
+const GET: &str = "GET /bucket/a HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 fn put(key: &str) -> String {
-    format!("PUT /bucket/{key} HTTP/1.1\r\nhost: local\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
+    format!("PUT /bucket/{key} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
 }
 
 async fn stands(aws: &LocalAws, key: &str) -> bool {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+mod browsers;
 mod client;
 mod connections;
 mod faults;
@@ -10,4 +11,5 @@ mod lambda;
 mod mapping;
 mod program;
 mod s3;
+mod uploads;
 mod worker;

@@ -11,30 +11,30 @@ use localstack::{Credentials, LocalAws, Options};
 use super::client::{s3, s3_as, s3_by_default};
 
 /// Status and AWS's code of a refused request.
-fn refusal<E: ProvideErrorMetadata>(
+pub(crate) fn refusal<E: ProvideErrorMetadata>(
     error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
 ) -> (u16, Option<String>) {
     let status = error.raw_response().unwrap().status().as_u16();
     (status, error.code().map(str::to_owned))
 }
 
-fn code(status: u16, code: &str) -> (u16, Option<String>) {
+pub(crate) fn code(status: u16, code: &str) -> (u16, Option<String>) {
     (status, Some(code.to_owned()))
 }
 
-async fn started() -> (LocalAws, Client) {
+pub(crate) async fn started() -> (LocalAws, Client) {
     let aws = LocalAws::start(Options::for_test()).await.unwrap();
     aws.create_bucket("bucket").unwrap();
     let client = s3(&aws);
     (aws, client)
 }
 
-async fn put(client: &Client, key: &str, body: &str) -> String {
+pub(crate) async fn put(client: &Client, key: &str, body: &str) -> String {
     let put = client.put_object().bucket("bucket").key(key).body(ByteStream::from(body.as_bytes().to_vec()));
     put.send().await.unwrap().e_tag.unwrap()
 }
 
-async fn get(client: &Client, key: &str) -> (Vec<u8>, String) {
+pub(crate) async fn get(client: &Client, key: &str) -> (Vec<u8>, String) {
     let got = client.get_object().bucket("bucket").key(key).send().await.unwrap();
     let etag = got.e_tag.clone().unwrap();
     (got.body.collect().await.unwrap().to_vec(), etag)
