@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::count::{Counter, Counts};
+use crate::elsewhere::{Elsewhere, Remote};
 use crate::error::{CreateError, StartError};
 use crate::fault::Hook;
 use crate::kinesis::{Kinesis, ShardLimits};
@@ -21,6 +22,7 @@ use crate::lambda::environment::World;
 use crate::lambda::functions::Functions;
 use crate::lambda::{FunctionOptions, Invocations, InvokeError, Process};
 use crate::mapping::progress::Progress;
+use crate::mapping::source::Services;
 use crate::mapping::{Mapping, MappingError, MappingOptions, Source, StartingPosition};
 use crate::port::{Port, serve};
 use crate::s3::objects::{Buckets, Refusal};
@@ -45,6 +47,8 @@ pub struct Options {
     pub region: String,
     /// How strictly the limits of a Kinesis shard are kept.
     pub shard_limits: ShardLimits,
+    /// S3 and Kinesis of another program, instead of those here. Buckets and streams are made there, and hooks see no request to them.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Default for Options {
@@ -55,6 +59,7 @@ impl Default for Options {
             credentials: None,
             region: "us-east-1".to_owned(),
             shard_limits: ShardLimits::Unlimited,
+            elsewhere: None,
         }
     }
 }
@@ -80,6 +85,7 @@ pub struct LocalAws {
     endpoint: String,
     port: Arc<Port>,
     buckets: Arc<Buckets>,
+    services: Services,
     data: Option<PathBuf>,
     region: String,
     running: std::sync::Mutex<Vec<AbortHandle>>,
@@ -105,8 +111,17 @@ impl LocalAws {
         let kinesis = Arc::new(kinesis.await.map_err(failed)?);
         let credentials = options.credentials.clone().unwrap_or_else(Credentials::any);
         let endpoint = format!("http://{address}");
+        let mut endpoints = vec![("AWS_ENDPOINT_URL", endpoint.clone())];
+        if let Some(elsewhere) = &options.elsewhere {
+            endpoints.push(("AWS_ENDPOINT_URL_S3", elsewhere.s3.clone()));
+            endpoints.push(("AWS_ENDPOINT_URL_KINESIS", elsewhere.kinesis.clone()));
+        }
+        let services = match &options.elsewhere {
+            Some(elsewhere) => Services::Elsewhere(Arc::new(Remote::new(elsewhere, &options.region))),
+            None => Services::Here { kinesis: Arc::clone(&kinesis), buckets: Arc::clone(&buckets) },
+        };
         let functions = Arc::new(Functions::new(World {
-            endpoint: endpoint.clone(),
+            endpoints,
             region: options.region.clone(),
             access_key_id: credentials.access_key_id,
             secret_access_key: credentials.secret_access_key,
@@ -123,6 +138,7 @@ impl LocalAws {
             counter: Counter::default(),
             hook: RwLock::default(),
             credentials: options.credentials,
+            elsewhere: options.elsewhere.is_some(),
         });
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::clone(&port), listener, stopped));
@@ -130,6 +146,7 @@ impl LocalAws {
             endpoint,
             port,
             buckets,
+            services,
             data: options.data,
             region: options.region,
             running: std::sync::Mutex::default(),
@@ -204,22 +221,21 @@ impl LocalAws {
             None => None,
         };
         let progress = Progress::open(file)?;
-        let kinesis = &self.port.kinesis;
-        let stream = kinesis.stream(&options.stream).await;
-        let stream = stream.map_err(|_| MappingError::NoSuchStream(options.stream.clone()))?;
+        let stream = self.services.stream(&options.stream).await.map_err(|reason| {
+            tracing::debug!(reason, stream = %options.stream, "a stream was not found");
+            MappingError::NoSuchStream(options.stream.clone())
+        })?;
         if progress.is_new() && options.starting_position == StartingPosition::Latest {
             for (index, shard) in stream.shards.iter().enumerate() {
-                let last = kinesis.last_sequence(&options.stream, index, None).await;
-                let closed = shard.sequence_number_range.ending_sequence_number.is_some();
-                progress.begin_at(&shard.shard_id, last, closed);
+                let last = self.services.last_sequence(&options.stream, (index, shard), None).await;
+                progress.begin_at(&shard.id, last, shard.closed);
             }
         }
         let mapping = Mapping::begin(Source {
             options,
             filter,
-            kinesis: Arc::clone(kinesis),
+            services: self.services.clone(),
             functions: Arc::clone(&self.port.functions),
-            buckets: Arc::clone(&self.buckets),
             progress: Arc::new(progress),
             region: self.region.clone(),
         });

@@ -17,6 +17,8 @@
 //! 2. `lambda` hands the batch to a process of the function ([`FunctionOptions`]), through the Lambda Runtime API;
 //! 3. `mapping` reads the answer, and tries again, splits, gives up, or moves its checkpoint.
 //!
+//! S3 and Kinesis can be those of another program ([`Elsewhere`]): functions, mappings and schedules run here all the same.
+//!
 //! A `schedule` invokes a function without any record, at a rate.
 //!
 //! ```
@@ -39,6 +41,7 @@ mod browser;
 mod classify;
 mod connection;
 mod count;
+mod elsewhere;
 mod error;
 mod fault;
 mod kinesis;
@@ -52,6 +55,7 @@ mod signature;
 
 pub use aws::{DEFAULT_PORT, LocalAws, Options, Stored};
 pub use count::{Class, Counts, Tally};
+pub use elsewhere::Elsewhere;
 pub use error::{CreateError, StartError};
 pub use fault::{Fault, Gate, Hook, Request};
 pub use kinesis::ShardLimits;

@@ -9,6 +9,7 @@
 //! 3. `outcome` reads what an answer means; `event` writes what the function gets.
 //! 4. `progress` moves the checkpoint, and keeps it if there is a data directory.
 //! 5. `destination` keeps what was given up in a bucket.
+//! 6. `source` is where streams and buckets are: in this process, or elsewhere.
 
 pub(crate) mod destination;
 pub(crate) mod event;
@@ -17,6 +18,7 @@ pub(crate) mod lane;
 pub(crate) mod outcome;
 pub(crate) mod poll;
 pub(crate) mod progress;
+pub(crate) mod source;
 
 use std::io;
 use std::sync::Arc;
@@ -24,11 +26,10 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::kinesis::Kinesis;
 use crate::lambda::functions::Functions;
-use crate::s3::objects::Buckets;
 use filter::{Filter, PatternError};
 use progress::{Progress, ShardStatus};
+use source::Services;
 
 /// Where a mapping begins that has no checkpoint yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,9 +148,8 @@ pub enum MappingError {
 pub(crate) struct Source {
     pub(crate) options: MappingOptions,
     pub(crate) filter: Filter,
-    pub(crate) kinesis: Arc<Kinesis>,
+    pub(crate) services: Services,
     pub(crate) functions: Arc<Functions>,
-    pub(crate) buckets: Arc<Buckets>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) region: String,
 }
@@ -187,13 +187,14 @@ impl Mapping {
     /// Under unlimited retries that may be never: give it a deadline.
     pub async fn drain(&self) {
         let stream = &self.source.options.stream;
-        let Ok(facts) = self.source.kinesis.stream(stream).await else { return };
+        let services = &self.source.services;
+        let Ok(facts) = services.stream(stream).await else { return };
         let mut newest = Vec::new();
         for (index, shard) in facts.shards.into_iter().enumerate() {
-            let checkpoint = self.source.progress.checkpoint(&shard.shard_id);
-            if let Some(last) = self.source.kinesis.last_sequence(stream, index, checkpoint.as_deref()).await
-            {
-                newest.push((shard.shard_id, last));
+            let checkpoint = self.source.progress.checkpoint(&shard.id);
+            let last = services.last_sequence(stream, (index, &shard), checkpoint.as_deref()).await;
+            if let Some(last) = last {
+                newest.push((shard.id, last));
             }
         }
         self.source.progress.reached(&newest).await;

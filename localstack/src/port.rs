@@ -46,6 +46,8 @@ pub(crate) struct Port {
     pub(crate) counter: Counter,
     pub(crate) hook: RwLock<Option<Arc<dyn Hook>>>,
     pub(crate) credentials: Option<Credentials>,
+    /// S3 and Kinesis are those of another program.
+    pub(crate) elsewhere: bool,
 }
 
 /// The entries of a `PutRecords` that are refused, and with which code: see [`Fault::RefuseEntries`].
@@ -176,6 +178,10 @@ impl Port {
             && let Err(code) = signature::verify(credentials, &parts, &request.body)
         {
             return refusal(&parts, StatusCode::FORBIDDEN, code, REFUSED);
+        }
+        if self.elsewhere && request.function.is_none() {
+            let message = "S3 and Kinesis are elsewhere: only functions can be invoked here";
+            return refusal(&parts, StatusCode::NOT_IMPLEMENTED, "NotImplemented", message);
         }
         if request.operation == UNKNOWN {
             let message = "this operation, or a parameter of it, is not implemented by the local AWS";

@@ -1,7 +1,8 @@
 //! A place where the bank runs, whatever it is: the embedded AWS with its processes, or a stack that was deployed.
 //!
 //! 1. [`Place::here`] looks at the environment: without `HEADWATER_URL` a cluster is started, which lives as long as the place;
-//!    with it the stack is used that `infra/deploy` has told of ([`Deployment`]).
+//!    with it the stack is used that `infra/deploy` has told of ([`Deployment`]). With `AWS_ENDPOINT_URL_S3` and
+//!    `AWS_ENDPOINT_URL_KINESIS` the cluster's S3 and Kinesis are those of other programs.
 //! 2. [`Place::get`] and [`Place::post`] ask the bank over HTTP, each service at its own address or all behind one API, whose
 //!    requests are signed.
 //! 3. What callers were told is kept for the invariants ([`Told`]).
@@ -28,13 +29,14 @@ use headwater::{
     aws::{self, AwsLog, Clients},
     port::{Entropy, Objects, Ports, SystemEntropy},
 };
-use headwater_tool::cluster::{ARCHIVE, CREDIT_LIMITS, Cluster, STORE, STREAM};
+use headwater_tool::cluster::{ARCHIVE, CREDIT_LIMITS, Cluster, Options, STORE, STREAM};
+use localstack::Elsewhere;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
 use self::sign::Signer;
 pub use self::{ask::Ask, deployment::Deployment, told::Told};
-use crate::{PATIENCE, cluster};
+use crate::PATIENCE;
 
 /// Processes of each service in a cluster: two, so that they race.
 const PROCESSES: usize = 2;
@@ -94,7 +96,11 @@ impl Place {
 
     #[expect(clippy::expect_used, reason = "a test that cannot ask has failed")]
     async fn started() -> Self {
-        let cluster = cluster(PROCESSES).await;
+        let set = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        let elsewhere = set("AWS_ENDPOINT_URL_S3").zip(set("AWS_ENDPOINT_URL_KINESIS"));
+        let elsewhere = elsewhere.map(|(s3, kinesis)| Elsewhere { s3, kinesis, credentials: None });
+        let options = Options { processes: PROCESSES, elsewhere, ..Options::default() };
+        let cluster = Cluster::start(options, |_| ()).await.expect("the cluster starts");
         let clients = cluster.clients().await.expect("clients");
         let [store, archive, stream, forward] = [STORE, ARCHIVE, STREAM, CREDIT_LIMITS].map(str::to_owned);
         let services = Services::Processes { cluster: Box::new(cluster), next: AtomicUsize::new(0) };

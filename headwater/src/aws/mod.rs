@@ -51,6 +51,8 @@ pub struct Settings {
     /// Where S3 and Kinesis listen, as `http://127.0.0.1:4566`; `None` is what `AWS_ENDPOINT_URL`,
     /// `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL_KINESIS` say, and AWS itself without them.
     pub endpoint: Option<String>,
+    /// Where Kinesis listens, if elsewhere than at `endpoint`.
+    pub kinesis_endpoint: Option<String>,
     /// The region; `None` is what `AWS_REGION` or the profile says.
     pub region: Option<String>,
     /// Who asks; `None` is what the environment, the profile, the container or the instance says.
@@ -66,6 +68,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             endpoint: None,
+            kinesis_endpoint: None,
             region: None,
             credentials: None,
             connect_timeout: Duration::from_secs(2),
@@ -254,9 +257,11 @@ fn s3(config: &SdkConfig, settings: &Settings) -> aws_sdk_s3::Client {
 }
 
 fn kinesis(config: &SdkConfig, settings: &Settings) -> aws_sdk_kinesis::Client {
-    let config = aws_sdk_kinesis::config::Builder::from(config)
-        .retry_config(no_retries())
-        .timeout_config(timeouts(settings));
+    let mut config = aws_sdk_kinesis::config::Builder::from(config);
+    if let Some(endpoint) = &settings.kinesis_endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    let config = config.retry_config(no_retries()).timeout_config(timeouts(settings));
     aws_sdk_kinesis::Client::from_conf(config.build())
 }
 

@@ -131,7 +131,8 @@ fn is_loopback(endpoint: &Url) -> bool {
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
-fn endpoint(text: &str) -> Result<Url, String> {
+/// An endpoint as a command line gives it.
+pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| "an endpoint reads http://host:port".to_owned())
 }

@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use localstack::{Credentials, Elsewhere};
+use reqwest::Url;
+
 use crate::{
     Failure,
     cluster::{Cluster, ClusterError, Options, Ports, Relay},
+    target::endpoint,
 };
 
 /// How long Ctrl-C waits for what is under way.
@@ -16,6 +20,13 @@ pub struct Args {
     /// Keep everything in this directory; in memory without it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Use S3 and Kinesis that listen there, as `http://127.0.0.1:9000`, instead of the local AWS's: buckets and streams are made there,
+    /// while functions and services run here. `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say who asks
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    endpoint: Option<Url>,
+    /// Where Kinesis listens, if elsewhere than at `--endpoint`
+    #[arg(long, value_name = "URL", value_parser = endpoint, requires = "endpoint")]
+    kinesis_endpoint: Option<Url>,
     /// The port of the local AWS; the services take 8080 to 8087.
     #[arg(long, default_value_t = localstack::DEFAULT_PORT)]
     port: u16,
@@ -58,12 +69,27 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 async fn up(args: Args) -> Result<(), UpError> {
     let ports = if args.any_port { Ports::Free } else { Ports::Fixed(args.port) };
     let relay = Some(Relay::every_seconds(args.relay));
-    let options = Options { ports, data: args.data, shards: args.shards, relay, ..Options::default() };
+    let elsewhere = args.endpoint.map(|endpoint| elsewhere(&endpoint, args.kinesis_endpoint.as_ref()));
+    let data = args.data;
+    let options = Options { ports, data, elsewhere, shards: args.shards, relay, ..Options::default() };
     let cluster = Cluster::start(options, |step| eprintln!("starting {step}")).await?;
     println!("{}", greeting(&cluster));
     stopped().await?;
     eprintln!("stopping: what is under way is finished first");
     if cluster.stop(DRAIN).await { Ok(()) } else { Err(UpError::NotDrained) }
+}
+
+/// What another program provides, for whoever the environment says.
+fn elsewhere(endpoint: &Url, kinesis: Option<&Url>) -> Elsewhere {
+    let plain = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let credentials = set("AWS_ACCESS_KEY_ID").zip(set("AWS_SECRET_ACCESS_KEY"));
+    Elsewhere {
+        s3: plain(endpoint),
+        kinesis: plain(kinesis.unwrap_or(endpoint)),
+        credentials: credentials
+            .map(|(access_key_id, secret_access_key)| Credentials { access_key_id, secret_access_key }),
+    }
 }
 
 /// Ctrl-C, or what a supervisor sends.
@@ -78,7 +104,7 @@ pub(crate) async fn stopped() -> std::io::Result<()> {
 /// Where everything is, and what to try.
 fn greeting(cluster: &Cluster) -> String {
     let url = |service| cluster.urls(service).into_iter().next().unwrap_or_default();
-    let aws = cluster.aws().endpoint();
+    let aws = cluster.endpoint();
     let (accounts, credit, withdraw) = (url("accounts"), url("credit"), url("withdraw"));
     let (balance, limit, users) = (url("balance"), url("credit-limit"), url("users"));
     let (transfers, exceptions) = (url("transfers"), url("exceptions"));

@@ -27,7 +27,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// What every function of this AWS is told.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
-    pub(crate) endpoint: String,
+    /// `AWS_ENDPOINT_URL`, and those of services that are elsewhere.
+    pub(crate) endpoints: Vec<(&'static str, String)>,
     pub(crate) region: String,
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
@@ -234,7 +235,7 @@ fn command(function: &FunctionOptions, world: &World, runtime_api: &str) -> Comm
         .env("_HANDLER", "bootstrap")
         .env("AWS_REGION", &world.region)
         .env("AWS_DEFAULT_REGION", &world.region)
-        .env("AWS_ENDPOINT_URL", &world.endpoint)
+        .envs(world.endpoints.iter().map(|(name, url)| (*name, url)))
         .env("AWS_ACCESS_KEY_ID", &world.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &world.secret_access_key)
         .envs(&function.env)

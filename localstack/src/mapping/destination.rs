@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::Source;
 use super::event::{Record, event};
-use crate::s3::objects::{Attributes, Condition};
 
 /// Why records are given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Cause {
 }
 
 /// Writes the invocation record of a batch; without a destination it is only logged.
-pub(crate) fn keep(
+pub(crate) async fn keep(
     source: &Source,
     shard: &str,
     stream_arn: &str,
@@ -65,7 +64,7 @@ pub(crate) fn keep(
     let (uuid, unique) = (source.progress.uuid(), uuid::Uuid::new_v4());
     let key = format!("aws/lambda/{uuid}/{shard}/{}-{unique}", now.strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S"));
     let body = Bytes::from(document.to_string());
-    if let Err(error) = source.buckets.put(bucket, &key, &Condition::Always, body, Attributes::default()) {
+    if let Err(error) = source.services.put(bucket, &key, body).await {
         tracing::error!(%error, %bucket, "what was given up could not be kept");
     }
 }

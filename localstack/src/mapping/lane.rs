@@ -91,7 +91,7 @@ impl Lane {
     /// Invokes once, and leaves behind what is to be tried next.
     async fn attempt(&self, mut next: Try, tries: &mut Vec<Try>) -> Result<(), InvokeError> {
         let options = &self.source.options;
-        self.give_up_old(&mut next);
+        self.give_up_old(&mut next).await;
         if next.batch.is_empty() {
             return Ok(());
         }
@@ -136,7 +136,7 @@ impl Lane {
         let failures = if failed_from == 0 { next.failures.saturating_add(1) } else { 1 };
         self.source.progress.failed(&self.shard, self.number, failures);
         if options.maximum_retry_attempts.is_some_and(|retries| failures > retries) {
-            self.give_up(&rest, Cause::RetryAttemptsExhausted, failures);
+            self.give_up(&rest, Cause::RetryAttemptsExhausted, failures).await;
             self.source.progress.failed(&self.shard, self.number, 0);
             return Ok(());
         }
@@ -151,20 +151,20 @@ impl Lane {
         (self.source.options.retry_delay * 2_u32.pow(doublings)).min(LONGEST_DELAY)
     }
 
-    fn give_up_old(&self, next: &mut Try) {
+    async fn give_up_old(&self, next: &mut Try) {
         let Some(limit) = self.source.options.maximum_record_age else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = now.saturating_sub(limit).as_secs_f64();
         let old = next.batch.iter().take_while(|record| record.arrival < oldest).count();
         if old > 0 {
             let rest = next.batch.split_off(old);
-            self.give_up(&next.batch, Cause::RecordAgeExceeded, next.failures);
+            self.give_up(&next.batch, Cause::RecordAgeExceeded, next.failures).await;
             next.batch = rest;
         }
     }
 
-    fn give_up(&self, batch: &[Record], cause: Cause, failures: u32) {
-        keep(&self.source, &self.shard, &self.stream_arn, batch, cause, failures);
+    async fn give_up(&self, batch: &[Record], cause: Cause, failures: u32) {
+        keep(&self.source, &self.shard, &self.stream_arn, batch, cause, failures).await;
         self.finish(batch);
     }
 

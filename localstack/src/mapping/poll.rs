@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use ferrokinesis::types::{Shard, Stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Source;
 use super::event::{Origin, Record};
 use super::lane::Lane;
+use super::source::{Shard, Stream};
 
 /// The most records of one read, as on AWS.
 const READ: usize = 10_000;
@@ -33,7 +33,7 @@ pub(crate) async fn poll(source: Arc<Source>) {
     let mut poll = Poll { source: Arc::clone(&source), queues: BTreeMap::new(), lanes: JoinSet::new() };
     loop {
         let mut found = false;
-        match source.kinesis.stream(&source.options.stream).await {
+        match source.services.stream(&source.options.stream).await {
             Ok(stream) => {
                 for index in 0..stream.shards.len() {
                     found |= poll.shard(&stream, index).await;
@@ -59,34 +59,30 @@ impl Poll {
     async fn shard(&mut self, stream: &Stream, index: usize) -> bool {
         let Some(shard) = stream.shards.get(index) else { return false };
         let progress = &self.source.progress;
-        let done = |parent: &Option<String>| {
-            parent.as_ref().is_none_or(|parent| {
-                progress.finished(parent) || !stream.shards.iter().any(|shard| shard.shard_id == *parent)
-            })
+        let done = |parent: &String| {
+            progress.finished(parent) || !stream.shards.iter().any(|shard| shard.id == *parent)
         };
-        if progress.finished(&shard.shard_id)
-            || !done(&shard.parent_shard_id)
-            || !done(&shard.adjacent_parent_shard_id)
-        {
+        if progress.finished(&shard.id) || !shard.parents.iter().all(done) {
             return false;
         }
         let options = &self.source.options;
         // Two batches per lane, so that one is ready when the other is done.
         let capacity = (options.batch_size * options.parallelization_factor * 2).max(100);
-        let (read, pending) = progress.position(&shard.shard_id);
+        let (read, pending) = progress.position(&shard.id);
         let limit = capacity.saturating_sub(pending).min(READ);
         if limit == 0 {
             return false;
         }
-        let records = self.source.kinesis.records(&options.stream, index, read.as_deref(), limit).await;
+        let services = &self.source.services;
+        let page = services.read(&options.stream, (index, shard), read.as_deref(), limit).await;
+        let records = page.records;
         if records.is_empty() {
-            let closed = shard.sequence_number_range.ending_sequence_number.is_some();
-            if closed && pending == 0 {
-                progress.finish(&shard.shard_id);
-                self.queues.remove(&shard.shard_id);
+            if shard.closed && page.ended && pending == 0 {
+                progress.finish(&shard.id);
+                self.queues.remove(&shard.id);
                 return true;
             }
-            return false;
+            return page.behind;
         }
         let records = records.into_iter().map(|(sequence, stored)| {
             let wanted = self.source.filter.wants(&sequence, &stored);
@@ -96,9 +92,8 @@ impl Poll {
         let facts = records.iter().map(|(sequence, stored, wanted)| {
             (sequence.clone(), stored.approximate_arrival_timestamp, *wanted)
         });
-        let place = progress.read(&shard.shard_id, facts);
-        let origin =
-            Origin { shard: &shard.shard_id, stream_arn: &stream.stream_arn, region: &self.source.region };
+        let place = progress.read(&shard.id, facts);
+        let origin = Origin { shard: &shard.id, stream_arn: &stream.arn, region: &self.source.region };
         let mut lanes: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
         for (place, (sequence, stored, wanted)) in (place..).zip(records) {
             if !wanted {
@@ -108,7 +103,7 @@ impl Poll {
                 Ok(record) => lanes.entry(self.lane_of(&record)).or_default().push(record),
                 Err(error) => {
                     tracing::error!(%error, "a record can't be written as JSON");
-                    self.source.progress.done(&shard.shard_id, [place]);
+                    self.source.progress.done(&shard.id, [place]);
                 }
             }
         }
@@ -127,13 +122,13 @@ impl Poll {
 
     fn send(&mut self, stream: &Stream, shard: &Shard, number: usize, records: Vec<Record>) {
         let (source, lanes) = (&self.source, &mut self.lanes);
-        let queues = self.queues.entry(shard.shard_id.clone()).or_insert_with(|| {
+        let queues = self.queues.entry(shard.id.clone()).or_insert_with(|| {
             let lane = |number| {
                 let (sender, queue) = mpsc::unbounded_channel();
                 let lane = Lane {
                     source: Arc::clone(source),
-                    shard: shard.shard_id.clone(),
-                    stream_arn: stream.stream_arn.clone(),
+                    shard: shard.id.clone(),
+                    stream_arn: stream.arn.clone(),
                     number,
                     queue,
                     waiting: VecDeque::new(),

@@ -5,6 +5,7 @@
 mod browsers;
 mod client;
 mod connections;
+mod elsewhere;
 mod faults;
 mod kinesis;
 mod lambda;

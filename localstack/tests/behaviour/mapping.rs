@@ -184,6 +184,8 @@ async fn shards_share_a_functions_concurrency_and_wait_for_it() {
     put(&client, "6", "wait-1").await;
     let mapping = aws.mapping(options()).await.unwrap();
     eventually("a throttle", async || (aws.invocations("worker").throttles > 0).then_some(())).await;
+    // The other shard is throttled while the process of the first one still starts.
+    eventually("the first batch", async || (!worker.batches().is_empty()).then_some(())).await;
     assert_eq!(worker.batches().len(), 1);
     worker.go();
     drained(&mapping).await;

@@ -53,6 +53,9 @@ const TICK: Duration = Duration::from_mins(1);
 /// every record.
 const POLL: Duration = Duration::from_millis(40);
 
+/// The same where each look is a request to another program.
+const POLL_ELSEWHERE: Duration = Duration::from_millis(200);
+
 /// How long a pass of the relay may take: it publishes for 5 minutes.
 const PASS: Duration = Duration::from_mins(10);
 
@@ -77,6 +80,7 @@ pub(super) async fn register(
     function_options: &impl Fn(&str, Duration) -> FunctionOptions,
     invocation: Duration,
     relay: Option<Relay>,
+    elsewhere: bool,
 ) -> Result<Triggers, ClusterError> {
     let mut mappings = Vec::new();
     for (function, kinds) in mapped() {
@@ -88,6 +92,8 @@ pub(super) async fn register(
             "holdings" => MappingOptions { batch_size: REACTIONS, ..project(mapping) },
             _ => project(mapping),
         };
+        let mapping =
+            if elsewhere { MappingOptions { poll_interval: POLL_ELSEWHERE, ..mapping } } else { mapping };
         let started = aws.mapping(mapping).await;
         mappings.push(started.map_err(|error| ClusterError::Create(error.to_string()))?);
     }

@@ -10,6 +10,7 @@
 
 mod addresses;
 pub mod binaries;
+mod elsewhere;
 mod lambdas;
 mod service;
 
@@ -21,7 +22,7 @@ use std::{
 };
 
 use headwater::aws;
-use localstack::{FunctionOptions, LocalAws};
+use localstack::{Elsewhere, FunctionOptions, LocalAws};
 
 pub use self::{addresses::Addresses, lambdas::mapped, service::Service};
 use self::{binaries::Binaries, lambdas::Triggers};
@@ -56,6 +57,8 @@ pub struct Options {
     pub ports: Ports,
     /// Where everything is kept; in memory without it.
     pub data: Option<PathBuf>,
+    /// S3 and Kinesis of another program, instead of the local AWS's; buckets and streams are made there.
+    pub elsewhere: Option<Elsewhere>,
     /// Processes of each service.
     pub processes: usize,
     /// Shards of the stream.
@@ -92,6 +95,7 @@ impl Default for Options {
         Self {
             ports: Ports::Free,
             data: None,
+            elsewhere: None,
             processes: 1,
             shards: 4,
             lambdas: true,
@@ -169,6 +173,7 @@ fn check_ports(services: &[(&str, u16)]) -> Result<(), ClusterError> {
 /// A running cluster. Dropped, it takes its processes along.
 pub struct Cluster {
     aws: LocalAws,
+    elsewhere: Option<Elsewhere>,
     binaries: Binaries,
     services: Mutex<BTreeMap<&'static str, Vec<Option<Service>>>>,
     addresses: Addresses,
@@ -206,27 +211,44 @@ impl Cluster {
         let aws = LocalAws::start(localstack::Options {
             port,
             data: options.data,
+            elsewhere: options.elsewhere.clone(),
             ..localstack::Options::default()
         });
         let aws = aws.await?;
-        for bucket in [STORE, ARCHIVE, FAILURES] {
-            aws.create_bucket(bucket).map_err(|error| ClusterError::Create(error.to_string()))?;
+        let streams = [(STREAM, options.shards), (CREDIT_LIMITS, 1)];
+        if let Some(elsewhere) = &options.elsewhere {
+            progress("buckets and streams elsewhere");
+            elsewhere::create(elsewhere, &[STORE, ARCHIVE, FAILURES], &streams).await?;
+        } else {
+            for bucket in [STORE, ARCHIVE, FAILURES] {
+                aws.create_bucket(bucket).map_err(|error| ClusterError::Create(error.to_string()))?;
+            }
+            for (stream, shards) in streams {
+                let created = aws.create_stream(stream, shards).await;
+                created.map_err(|error| ClusterError::Create(error.to_string()))?;
+            }
         }
-        for (stream, shards) in [(STREAM, options.shards), (CREDIT_LIMITS, 1)] {
-            let created = aws.create_stream(stream, shards).await;
-            created.map_err(|error| ClusterError::Create(error.to_string()))?;
-        }
-        let environment = environment(aws.endpoint(), options.environment);
+        let mut more = options.elsewhere.as_ref().map(elsewhere::environment).unwrap_or_default();
+        more.extend(options.environment);
+        let environment = environment(aws.endpoint(), more);
         let mut triggers = Triggers::default();
         if options.lambdas {
             progress("the Lambdas");
             let function = |binary: &str, invocation| {
                 lambdas::function_options(&binaries, binary, invocation, &environment)
             };
-            triggers = lambdas::register(&aws, &function, options.invocation, options.relay).await?;
+            triggers = lambdas::register(
+                &aws,
+                &function,
+                options.invocation,
+                options.relay,
+                options.elsewhere.is_some(),
+            )
+            .await?;
         }
         let cluster = Self {
             aws,
+            elsewhere: options.elsewhere,
             binaries,
             environment,
             services: Mutex::default(),
@@ -335,10 +357,18 @@ impl Cluster {
         &self.aws
     }
 
-    /// Clients of the local AWS.
+    /// Where S3 listens.
+    pub fn endpoint(&self) -> &str {
+        self.elsewhere.as_ref().map_or_else(|| self.aws.endpoint(), |elsewhere| &elsewhere.s3)
+    }
+
+    /// Clients of the local AWS, or of what is elsewhere.
     pub async fn clients(&self) -> Result<aws::Clients, ClusterError> {
-        let clients = aws::connect(&aws::Settings::local(self.aws.endpoint())).await;
-        clients.map_err(|error| ClusterError::Create(error.to_string()))
+        let settings = match &self.elsewhere {
+            Some(elsewhere) => elsewhere::settings(elsewhere),
+            None => aws::Settings::local(self.aws.endpoint()),
+        };
+        aws::connect(&settings).await.map_err(|error| ClusterError::Create(error.to_string()))
     }
 
     /// Waits until every record that is in the streams now has been taken in by every Lambda, or given up on; false when
