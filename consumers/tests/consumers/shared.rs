@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Path, State},
+    http::StatusCode,
     response::Response,
     routing::get,
 };
@@ -47,7 +48,10 @@ async fn show(
     known: KnownAnswers,
     SessionToken(token): SessionToken,
 ) -> Result<Response, Problem> {
-    let view = projector.query(&id, token.as_ref()).await.map_err(|_| Problem::internal())?;
+    let view = projector
+        .query(&id, token.as_ref())
+        .await
+        .map_err(|_| Problem::blank(StatusCode::INTERNAL_SERVER_ERROR))?;
     let shown = token.map(|mut token| {
         token.version = view.applied(&token.stream);
         token

@@ -235,7 +235,9 @@ impl Objects for AwsObjects {
     async fn put(&self, key: &str, body: Bytes, only: Precondition) -> Result<ETag, ObjectError> {
         self.check_size(key, body.len())?;
         if body.is_empty() {
-            return Err(ObjectError::Refused(format!("{key}: an empty object says that nothing is there").into()));
+            return Err(ObjectError::Refused(
+                format!("{key}: an empty object says that nothing is there").into(),
+            ));
         }
         let written = self.write(key, body.clone(), &only).await;
         if matches!(written, Err(ObjectError::Precondition))

@@ -172,7 +172,6 @@ impl Draft {
 
     /// What tells this attempt of 128 fresh bits from another whose commits are equal to the byte; `None` where none can be,
     /// because the id of the first commit was drawn for it.
-    #[expect(clippy::cast_possible_truncation, reason = "any 64 of the 128 bits will do")]
     pub(super) fn attempt(&self, bits: u128) -> Option<Attempt> {
         self.given.then(|| Attempt::new(self.base.head.version.next(), (bits >> 64) as u64))
     }

@@ -201,7 +201,9 @@ impl Ids {
         };
         let known = head.pages.partition_point(|page| page.first < oldest.page.first);
         let (older, _) = self.back(reader, head, 0..known, bound, ids.len).await?;
-        older.into_iter().for_each(|page| ids.push_older(page));
+        for page in older {
+            ids.push_older(page);
+        }
         Ok(())
     }
 
@@ -239,7 +241,7 @@ impl Ids {
                 let (stream, most) = (&head.stream, self.most);
                 return Err(StoreError::Unavailable(format!(
                     "{stream} has more than {most} commits among which a repeat may be: no more of their ids are kept"
-                )));
+                ).into()));
             }
             if asked == 0 || read.len() < before + asked {
                 return Ok((read, false));

@@ -97,9 +97,8 @@ impl<P: Projection> Rules<P> {
         commit: &Arc<Commit>,
     ) -> Result<(), ApplyError> {
         let entry = StreamCommit { stream: stream.clone(), commit: Arc::clone(commit) };
-        let refused =
-            |Refusal { version, error }| ApplyError::new(format_args!("version {version}: {error}"));
-        apply(self, state, &entry).map(drop).map_err(refused)
+        let applied = apply(self, state, &entry).map(drop);
+        applied.map_err(|Refusal { version, error }| ApplyError::at(version, &error))
     }
 }
 

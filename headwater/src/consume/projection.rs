@@ -115,6 +115,11 @@ impl ApplyError {
         Self(reason.to_owned())
     }
 
+    /// The same, with the version at which the commit was refused.
+    pub(super) fn at(version: Version, reason: &str) -> Self {
+        Self(format!("version {version}: {reason}"))
+    }
+
     /// A refusal by an error of the domain, which is named by its type: what it says may hold data.
     pub fn caused_by<E: Error>(_: E) -> Self {
         Self(type_name::<E>().to_owned())

@@ -98,7 +98,9 @@ impl MemoryObjects {
     fn put_now(&self, key: &str, body: Bytes, only: &Precondition) -> Result<ETag, ObjectError> {
         check_size(key, body.len())?;
         if body.is_empty() {
-            return Err(ObjectError::Refused(format!("{key}: an empty object says that nothing is there").into()));
+            return Err(ObjectError::Refused(
+                format!("{key}: an empty object says that nothing is there").into(),
+            ));
         }
         if key.is_empty() || key.len() > 1_024 {
             return Err(ObjectError::Refused(
@@ -130,8 +132,7 @@ impl MemoryObjects {
         let Some(from) = from else {
             return Ok(Listing { objects: Vec::new(), next: Some(Place::default().token(true)) });
         };
-        let (begin, full) =
-            Place::parse(from).ok_or_else(|| ObjectError::Refused("no such token".into()))?;
+        let (begin, full) = Place::parse(from).ok_or_else(|| ObjectError::Refused("no such token".into()))?;
         if !full {
             return Ok(Listing { objects: Vec::new(), next: Some(begin.token(true)) });
         }

@@ -132,6 +132,7 @@ async fn where_more_ids_would_be_needed_than_fit_that_is_said_and_nothing_is_exe
     let process = Process::with(&world, Settings { known_ids: 100, ..Settings::default() });
     let answer = process.try_run("a", Command::Add(1), named("k")).await;
     let Err(ExecuteError::Store(StoreError::Unavailable(reason))) = answer else { panic!("{answer:?}") };
+    let reason = reason.to_string();
     assert!(reason.contains("counter/a") && reason.contains("100"), "{reason}");
     assert_eq!(head(&world, "a").version, Version::new(200));
     process.run("a", Command::Add(1)).await;

@@ -80,12 +80,15 @@ async fn a_view_of_several_streams_is_compared_with_all_of_them() {
     assert_eq!(total(&lab).state, 120);
 
     let whole = total(&lab);
-    set_total(&lab, &View { state: 119, ..whole.clone() });
+    let mut short = whole.clone();
+    short.state = 119;
+    set_total(&lab, &short);
     let wrong = "it is not what its events make: the whole of it differs";
     assert_eq!(found_in_total(&lab).await.1, [(TOTAL.to_owned(), wrong.to_owned())]);
 
     // One stream set back, with what it made: the view is right, and behind in that stream alone.
-    let mut behind = View { state: 116, ..whole.clone() };
+    let mut behind = whole.clone();
+    behind.state = 116;
     behind.applied.insert(stream("note/7"), Version::new(2));
     set_total(&lab, &behind);
     let late = "note/7 is applied through 2, and is at 6";
@@ -94,7 +97,8 @@ async fn a_view_of_several_streams_is_compared_with_all_of_them() {
     assert_eq!(summary.checked["streams behind in total"], 1);
 
     // A fact of somebody else's.
-    let mut foreign = View { state: 121, ..whole };
+    let mut foreign = whole;
+    foreign.state = 121;
     foreign.applied.insert(stream("note/foreign"), Version::new(1));
     foreign.applied.insert(stream("desk/1"), Version::new(1));
     set_total(&lab, &foreign);

@@ -136,7 +136,7 @@ pub(super) fn wrong_in_the_end(
         let commits = standing.histories.get(&stream).map_or(&[][..], |history| &history.commits);
         match &told.what {
             Word::Committed { repeat, .. } => {
-                *first.entry((stream, name)).or_default() += usize::from(!repeat)
+                *first.entry((stream, name)).or_default() += usize::from(!repeat);
             }
             // Of one that was asked for before, the first request may still be in the air.
             Word::Conflict { .. } | Word::Unavailable { .. }
