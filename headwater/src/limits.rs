@@ -55,7 +55,8 @@ pub const REPEATS_FOR: Duration = Duration::from_mins(10);
 pub const BORN_BEFORE: Duration = Duration::from_hours(24);
 /// How long a head keeps the time of each page: somewhat longer than anybody looks back.
 pub const PAGE_TIMES_FOR: SignedDuration = SignedDuration::from_hours(25);
-/// Most commit ids of pages that a process keeps, over all streams, unless the store's settings say otherwise: some 40 MiB.
+/// Most commit ids of one stream's pages that a process keeps, unless the store's settings say otherwise: some 40 MiB. Of all
+/// streams together it keeps at most twice as many.
 pub const KNOWN_IDS: usize = 1 << 20;
 /// Largest snapshot that is kept in a head, in bytes; a larger state is folded from its events.
 pub const SNAPSHOT_BYTES: usize = 256 << 10;

@@ -145,8 +145,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// How long a commit id is known at least after its commit: a repeat within that time commits nothing (H8).
     pub repeats_for: Duration,
-    /// Commit ids of older commits that stay in memory, over all streams, each some 40 bytes. Where one stream has more of
-    /// them within [`Self::repeats_for`], its commands with a caller's id are [`StoreError::Unavailable`].
+    /// Commit ids of older commits of one stream that stay in memory, each some 40 bytes; of all streams together at most twice
+    /// as many. Where one stream has more of them within [`Self::repeats_for`], its commands with a caller's id are [`StoreError::Unavailable`].
     pub known_ids: usize,
 }
 

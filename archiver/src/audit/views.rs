@@ -156,7 +156,7 @@ impl<P: Projection> Views<P> {
         let key = key::view_in(P::NAME, generation, key);
         let view = match read(reader, &key).await? {
             Read::View(view) => view,
-            Read::Missing => return Ok(Some(missing(&key, seen).into_iter().collect())),
+            Read::Missing => return Ok(Some(self.missing(&key, seen).into_iter().collect())),
             Read::Corrupt(finding) => return Ok(Some(vec![finding])),
         };
         let stream = &seen.stream;
@@ -189,7 +189,7 @@ impl<P: Projection> Views<P> {
         let key = key::view_in(P::NAME, generation, name);
         let view = match read(reader, &key).await? {
             Read::View(view) => view,
-            Read::Missing => return Ok(sharing.iter().filter_map(|seen| missing(&key, seen)).collect()),
+            Read::Missing => return Ok(sharing.iter().filter_map(|seen| self.missing(&key, seen)).collect()),
             Read::Corrupt(finding) => return Ok(vec![finding]),
         };
         self.seen.fetch_add(1, Ordering::Relaxed);
@@ -242,6 +242,15 @@ impl<P: Projection> Views<P> {
         self.behind.fetch_add(u64::from(applied < *version), Ordering::Relaxed);
         let found = || wrong(key, format!("{stream} is applied through {applied}, and is at {version}"));
         (applied < *version && *old && !parked).then(found)
+    }
+
+    /// A stream that should be in a view, and the view does not exist.
+    fn missing(&self, key: &str, seen: &Seen) -> Option<Finding> {
+        let Seen { stream, version, old } = seen;
+        let feeds = *version > Version::ZERO;
+        self.behind.fetch_add(u64::from(feeds), Ordering::Relaxed);
+        let found = || wrong(key, format!("{stream} is at {version}, and no view exists"));
+        (*old && feeds).then(found)
     }
 
     /// The views that exist and that no stream feeds.
@@ -352,12 +361,6 @@ async fn read(reader: &Reader, key: &str) -> Result<Read, StoreError> {
 
 fn wrong(key: &str, found: String) -> Finding {
     Finding::promise(Invariant::H11, key, found)
-}
-
-/// A stream that should be in a view, and the view does not exist.
-fn missing(key: &str, Seen { stream, version, old }: &Seen) -> Option<Finding> {
-    let found = || wrong(key, format!("{stream} is at {version}, and no view exists"));
-    (*old && *version > Version::ZERO).then(found)
 }
 
 /// A view that has more of a stream than there is, also when the stream is read again.

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::{
-    aws::{Clients, failure::Failure},
+    aws::{Clients, failure::Failure, gone::is_deletable},
     limits,
     port::{ETag, Got, Keys, Listed, Listing, ObjectError, Objects, Precondition, Token},
     reason::Reason,
@@ -139,7 +139,7 @@ impl AwsObjects {
         let modified = modified.ok_or_else(|| unreadable("GetObject", "Last-Modified"))?;
         let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
         let length = length.ok_or_else(|| unreadable("GetObject", "Content-Length"))?;
-        if length == 0 {
+        if length == 0 && is_deletable(key) {
             self.clients.gone.meet();
             return Ok(Got::Missing);
         }
@@ -243,6 +243,7 @@ impl Objects for AwsObjects {
         if matches!(written, Err(ObjectError::Precondition))
             && only == Precondition::Absent
             && self.clients.gone.is_met()
+            && is_deletable(key)
             && let Some(etag) = self.empty(key).await
         {
             return self.write(key, body, &Precondition::Matches(etag)).await;
@@ -298,7 +299,7 @@ fn listing(keys: &Keys, ordered: bool, answer: ListObjectsV2Output) -> Result<Li
     let beyond = |listed: &Listed| keys.before.as_deref().is_some_and(|before| listed.key.as_str() >= before);
     let passed = ordered && objects.iter().any(beyond);
     // An empty object says that nothing is there.
-    objects.retain(|listed| listed.size > 0 && keys.contain(&listed.key));
+    objects.retain(|listed| (listed.size > 0 || !is_deletable(&listed.key)) && keys.contain(&listed.key));
     Ok(Listing { objects, next: next.filter(|_| !passed) })
 }
 

@@ -11,7 +11,8 @@
 //! How old a page is is told by S3's times alone: by its reference (`paging`), else by its own `Last-Modified`. What time it
 //! is is at least what S3 has told since ([`Time`]). So no clock makes a page look too old.
 //!
-//! Memory is bounded, over all streams. Where the pages of one hold more than that within the time, the answer is
+//! Memory is bounded: by so many ids of one stream, and twice as many of all. Where the pages of one hold more than that
+//! within the time, the answer is
 //! [`StoreError::Unavailable`], and nothing is executed.
 
 use std::{

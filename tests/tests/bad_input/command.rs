@@ -167,8 +167,9 @@ async fn a_second_up_on_the_same_port_says_what_to_do() {
     };
     let (code, shown, said) = ended(headwater(&["up", "--port", &port])).await;
     assert_eq!((code, shown.as_str()), (1, ""), "{said}");
-    let next =
-        format!("error: port {port} is taken: stop the program that listens there, or choose another port");
+    let next = format!(
+        "error: port {port}, which is that of the local AWS, is taken: end the program that listens there, or start with --any-port"
+    );
     assert!(said.contains(&next), "{said}");
     // The first one is none the worse for it.
     let endpoint = format!("http://127.0.0.1:{port}");

@@ -4,6 +4,7 @@ use headwater::{
     StreamId, Token,
     consume::{Begin, Envelope, Kind, Projection, Projector, Reads, Rules},
     evidence::Evidence,
+    invariants::Invariant,
 };
 use serde::Deserialize;
 
@@ -66,7 +67,10 @@ async fn types_that_a_projection_does_not_name_count_as_versions_for_all_who_fol
     assert_eq!(found(&audit()).await.1, []);
     let mut evidence = Evidence::gather(&ports).await.expect("reads");
     evidence.projected(&ports, &Rules::of(Struck)).await.expect("folds");
-    assert_eq!(evidence.violations(), []);
+    // It holds no archive here.
+    let of_views =
+        evidence.violations().into_iter().filter(|violation| violation.invariant == Invariant::H11);
+    assert_eq!(of_views.collect::<Vec<_>>(), []);
 
     // A view that is behind folds the rest in the query, and a rebuild makes the same anew.
     lab.store.append(&stream, events(), Options::default()).await.expect("appends");
