@@ -41,6 +41,10 @@ fn is_local(text: &str, origin: bool) -> bool {
     else {
         return false;
     };
+    let port = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':'));
+    if port.is_some_and(|(_, port)| !port.ends_with(']') && port.parse::<u16>().is_err()) {
+        return false;
+    }
     let host = host.to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address

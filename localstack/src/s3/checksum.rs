@@ -148,7 +148,7 @@ mod tests {
     const KNOWN: [(&str, &str); 5] = [
         ("crc32", "y/Q5Jg=="),
         ("crc32c", "4waSgw=="),
-        ("crc64nvme", "rosUhgoKmJg="),
+        ("crc64nvme", "rosUhgp5mIg="),
         ("sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="),
         ("sha256", "FeKw09MzCkDhzgmZYvLTNVWUPHJb/wjVvO5Huczf4iU="),
     ];

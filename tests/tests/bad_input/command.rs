@@ -94,7 +94,7 @@ async fn a_bad_line_is_named_and_nothing_of_it_is_committed() {
         (good.replace("note/bad", &"n".repeat(41)), "line 3: stream "),
         (
             good.replace(r#""id":"a""#, r#""id":"a b""#),
-            "line 3: id must be 1 to 128 visible ASCII characters",
+            "line 3: id must be 1 to 192 visible ASCII characters",
         ),
         (good.replace(r#""id":"a","#, ""), "line 3: missing field `id`"),
         (good.replace("+02:00", ""), "line 3: at must be an RFC 3339 time with an offset"),

@@ -242,7 +242,7 @@ mod tests {
                 "line 7: stream kind must be 1 to 40 lower-case letters, digits and dashes and begin with a letter",
             ),
             ("permit/1", &format!("permit/{long}"), "line 7: stream id must have 1 to 128 bytes, has 129"),
-            ("a-1", &long, "line 7: id must be 1 to 128 visible ASCII characters without spaces"),
+            ("a-1", &"x".repeat(193), "line 7: id must be 1 to 192 visible ASCII characters without spaces"),
             (
                 "+02:00",
                 "",
