@@ -142,6 +142,19 @@ impl Chain {
     /// The segments after `place`, oldest first, all of them after `None`: no more than a million at once, the oldest. A
     /// listing for each 1,000 that the chain has there.
     pub async fn after(&self, place: Option<Place>) -> Result<Vec<Place>, ChainError> {
+        let listed = self.oldest_after(place).await?;
+        let ordinals = || place.into_iter().chain(listed.iter().copied()).map(|place| place.ordinal);
+        let is_whole =
+            ordinals().zip(ordinals().skip(1)).all(|(before, next)| next == before.saturating_add(1));
+        let Some(newest) = listed.last().filter(|_| !is_whole) else { return Ok(listed) };
+        // A listing is no snapshot: of segments that are written meanwhile it may have a later one alone. When it ends, all
+        // before that one exist, and are listed.
+        let mut again = self.oldest_after(place).await?;
+        again.retain(|place| place <= newest);
+        Ok(again)
+    }
+
+    async fn oldest_after(&self, place: Option<Place>) -> Result<Vec<Place>, ChainError> {
         // The newest of them on top.
         let mut oldest = BinaryHeap::new();
         let mut pages = pin!(self.places(self.keys_after(place)));

@@ -223,13 +223,15 @@ impl Night {
         Arc::new(Self { before, clients: Barrier::new(clients) })
     }
 
-    async fn pass(&self) {
+    async fn pass(&self, name: usize) {
         if self.clients.wait().await.is_leader() {
             sleep(EVENING).await;
             // Nobody would do anything in it: it costs nothing but its moment.
             advance(NIGHT).await;
         }
         self.clients.wait().await;
+        // A barrier lets its tasks go in an order of its own: a run is a function of its seed only if each goes on at another time.
+        sleep(Duration::from_millis(name as u64 + 1)).await;
     }
 }
 
@@ -240,7 +242,7 @@ pub(crate) async fn session(desk: Arc<Desk>, name: usize, habits: Habits) {
     for call in 0..habits.calls {
         sleep(world.time(habits.pause)).await;
         if let Some(night) = habits.night.as_ref().filter(|night| night.before == call) {
-            night.pass().await;
+            night.pass(name).await;
         }
         if habits.patient && !asked.is_empty() && world.draw(|dice| dice.u8(0..6)) == 0 {
             world.count("asked again");
