@@ -150,7 +150,7 @@ mod tests {
         ("crc32c", "4waSgw=="),
         ("crc64nvme", "rosUhgp5mIg="),
         ("sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="),
-        ("sha256", "FeKw09MzCkDhzgmZYvLTNVWUPHJb/wjVvO5Huczf4iU="),
+        ("sha256", "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
     ];
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
