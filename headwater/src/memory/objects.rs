@@ -44,6 +44,8 @@ struct Object {
     body: Bytes,
     etag: ETag,
     modified: Timestamp,
+    /// Where it comes in a listing.
+    scatter: u64,
 }
 
 impl MemoryObjects {
@@ -84,7 +86,7 @@ impl MemoryObjects {
 
     fn get_now(&self, key: &str, known: Option<&ETag>) -> Result<Got, ObjectError> {
         let bucket = lock(&self.bucket);
-        let Some(Object { body, etag, modified }) = bucket.objects.get(key) else {
+        let Some(Object { body, etag, modified, .. }) = bucket.objects.get(key) else {
             return Ok(Got::Missing);
         };
         if known == Some(etag) {
@@ -138,14 +140,22 @@ impl MemoryObjects {
         }
         let bucket = lock(&self.bucket);
         let found = bucket.under(&keys.prefix).filter(|(key, _)| keys.contain(key));
-        let mut found: Vec<(Place, &Object)> =
-            found.map(|(key, object)| (Place::of(key), object)).filter(|(place, _)| *place > begin).collect();
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let place = |key: &str, object: &Object| (object.scatter, key) > (begin.scatter, &begin.key);
+        let mut found: Vec<(&String, &Object)> = found.filter(|(key, object)| place(key, object)).collect();
         let more = found.len() > self.page;
-        found.truncate(self.page);
-        let next = found.last().filter(|_| more).map(|(last, _)| last.token(false));
-        let objects = found.into_iter().map(|(place, object)| Listed {
-            key: place.key,
+        let order = |(one, this): &(&String, &Object), (other, that): &(&String, &Object)| {
+            (this.scatter, one).cmp(&(that.scatter, other))
+        };
+        if more {
+            found.select_nth_unstable_by(self.page, order);
+            found.truncate(self.page);
+        }
+        found.sort_unstable_by(order);
+        let last = found.last().filter(|_| more);
+        let next =
+            last.map(|(key, object)| Place { scatter: object.scatter, key: (*key).clone() }.token(false));
+        let objects = found.into_iter().map(|(key, object)| Listed {
+            key: key.clone(),
             size: object.body.len() as u64,
             modified: object.modified,
         });
@@ -157,7 +167,8 @@ impl Bucket {
     fn write(&mut self, key: &str, body: Bytes, modified: Timestamp) -> ETag {
         self.writes += 1;
         let etag = ETag(format!("\"{:032x}\"", self.writes));
-        self.objects.insert(key.to_owned(), Object { body, etag: etag.clone(), modified });
+        let scatter = scatter(key);
+        self.objects.insert(key.to_owned(), Object { body, etag: etag.clone(), modified, scatter });
         etag
     }
 
@@ -175,12 +186,6 @@ struct Place {
 }
 
 impl Place {
-    /// FNV-1a.
-    fn of(key: &str) -> Self {
-        let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Self { scatter: key.bytes().fold(0xcbf2_9ce4_8422_2325, mix), key: key.to_owned() }
-    }
-
     /// The token of the page that begins behind it, and whether that page is to have objects.
     fn token(&self, full: bool) -> Token {
         let Self { scatter, key } = self;
@@ -192,6 +197,12 @@ impl Place {
         let place = Self { scatter: u64::from_str_radix(scatter, 16).ok()?, key: key.to_owned() };
         Some((place, token.starts_with('+')))
     }
+}
+
+/// FNV-1a.
+fn scatter(key: &str) -> u64 {
+    let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    key.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 fn whole_second(at: Timestamp) -> Timestamp {
