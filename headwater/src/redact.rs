@@ -3,7 +3,7 @@
 //!
 //! - What serde says of a value is cut to the kind of fault, what was expected, and the place: [`json_fault`].
 //! - A panic's message is kept where it is a literal of the code; one that was formatted may hold data: [`panic_words`].
-//! - An error type of a domain is said by its name: [`type_name`].
+//! - An error type of a domain is said by its name: `type_name`.
 
 use std::any::Any;
 

@@ -60,7 +60,7 @@ pub struct Options {
     /// [`BORN_BEFORE`](crate::limits::BORN_BEFORE) ago. Fresh if not given.
     pub commit_id: Option<CommitId>,
     /// Where a repeat may be, instead: anywhere after this version, whenever it was committed and however many came since; and
-    /// at no version before. With [`limits::VERSION`](crate::limits::VERSION) nothing is a repeat, for callers who have read the
+    /// at no version before. With [`limits::VERSION`] nothing is a repeat, for callers who have read the
     /// stream themselves and say with `expected` what they found.
     pub repeats_after: Option<Version>,
     /// What the stream must be.
