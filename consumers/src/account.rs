@@ -15,7 +15,17 @@ use headwater::{
 };
 use serde::Serialize;
 use service::{KnownAnswers, Problem, SessionToken, tagged};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// What a path names, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(crate) struct NamePath {
+    /// 1 to 64 ASCII letters, digits, dashes and underscores.
+    #[param(pattern = "^[A-Za-z0-9_-]+$", min_length = 1, max_length = 64, example = "42")]
+    id: String,
+}
 
 /// How new an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

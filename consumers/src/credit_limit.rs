@@ -30,10 +30,13 @@ use headwater::{
     consume::{ApplyError, Derived, Envelope, Forward, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Config, ConfigError, Json, KnownAnswers, PathId, Problem, SessionToken};
+use service::{
+    Config, ConfigError, Json, KnownAnswers, KnownTagParameter, PathId, Problem, SessionToken,
+    SessionTokenHeader, SessionTokenQuery,
+};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::account::{self, Freshness, UnparkOutcome};
+use crate::account::{self, Freshness, NamePath, UnparkOutcome};
 
 /// The kind of the derived streams.
 pub const KIND: &str = "credit-limit";
@@ -146,11 +149,8 @@ type Shared = State<Arc<Projector<CreditLimits>>>;
 
 /// What the bank would lend: at least as new as the session token, if there is one.
 #[utoipa::path(get, path = "/credit-limit/{id}", tag = "credit-limit",
-    params(("id" = String, Path, description = "the account"),
-        ("Session-Token" = Option<String>, Header, description = "show at least this write, as account/42@17"),
-        ("token" = Option<String>, Query, description = "the same, where a header is hard to set")),
-    responses((status = 200, body = CreditLimitAnswer), (status = 304, description = "it is still the answer of that ETag"),
-        (status = 404, body = Problem), (status = 503, body = Problem)))]
+    params(NamePath, KnownTagParameter, SessionTokenHeader, SessionTokenQuery),
+    responses((status = 200, body = CreditLimitAnswer), (status = 304, description = "it is still the answer of that ETag")))]
 async fn show(
     State(projector): Shared,
     PathId(id): PathId,
@@ -166,7 +166,7 @@ async fn show(
 
 /// Takes a parked account up again, after the projection was mended.
 #[utoipa::path(post, path = "/credit-limit/{id}/unpark", tag = "operation",
-    params(("id" = String, Path, description = "the account")),
+    params(NamePath),
     responses((status = 200, body = UnparkOutcome)))]
 async fn unpark(State(projector): Shared, PathId(id): PathId) -> Result<Json<UnparkOutcome>, Problem> {
     account::unpark(&projector, Account::KIND, &id).await.map(Json)

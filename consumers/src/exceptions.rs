@@ -14,10 +14,13 @@ use headwater::{
     consume::{ApplyError, Envelope, Projection, Projector},
 };
 use serde::{Deserialize, Serialize};
-use service::{Json, KnownAnswers, PathId, Problem, SessionToken};
+use service::{
+    Json, KnownAnswers, KnownTagParameter, PathId, Problem, SessionToken, SessionTokenHeader,
+    SessionTokenQuery,
+};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::account::{self, Freshness, UnparkOutcome};
+use crate::account::{self, Freshness, NamePath, UnparkOutcome};
 
 /// Keeps a report per holder.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,10 +119,8 @@ type Shared = State<Arc<Projector<Exceptions>>>;
 
 /// What one holder has too much of, or had.
 #[utoipa::path(get, path = "/exceptions/{id}", tag = "exceptions",
-    params(("id" = String, Path, description = "the holder"),
-        ("Session-Token" = Option<String>, Header, description = "show at least this write, as portfolio/9@7")),
-    responses((status = 200, body = ExceptionsAnswer), (status = 304, description = "it is still the answer of that ETag"),
-        (status = 404, body = Problem), (status = 503, body = Problem)))]
+    params(NamePath, KnownTagParameter, SessionTokenHeader, SessionTokenQuery),
+    responses((status = 200, body = ExceptionsAnswer), (status = 304, description = "it is still the answer of that ETag")))]
 async fn show(
     State(projector): Shared,
     PathId(id): PathId,
@@ -142,7 +143,7 @@ async fn show(
 
 /// Takes a parked portfolio up again, after the projection was mended.
 #[utoipa::path(post, path = "/exceptions/{id}/unpark", tag = "operation",
-    params(("id" = String, Path, description = "the holder")),
+    params(NamePath),
     responses((status = 200, body = UnparkOutcome)))]
 async fn unpark(State(projector): Shared, PathId(id): PathId) -> Result<Json<UnparkOutcome>, Problem> {
     account::unpark(&projector, Portfolio::KIND, &id).await.map(Json)

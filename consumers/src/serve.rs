@@ -19,7 +19,7 @@ use crate::account::UnparkOutcome;
 
 /// How long a process waits for Kinesis before it answers. A Lambda is frozen then, and publishes nothing any more; what is
 /// left, the next writer or the relay publishes.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// Serves both until the process is told to stop. There is nothing to drain: a batch that did not end comes again.
 pub async fn serve<P: Projection>(

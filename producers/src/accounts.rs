@@ -8,12 +8,12 @@ use axum::{
 };
 use bank::{Account, AccountCommand, AccountId, OverdraftLimit, UserId};
 use serde::Deserialize;
-use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
+use service::{CommandHeaders, CommandParameters, Json, KnownTagParameter, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, AccountAnswer},
-    bank::{Bank, Named},
+    bank::{Bank, NamePath, Named},
 };
 
 /// The service over a bank.
@@ -40,14 +40,14 @@ struct Document;
 struct OpenAccount {
     /// Its name: 1 to 64 ASCII letters, digits, dashes and underscores. If not given, it follows from the
     /// `Idempotency-Key`, so that a retry opens the same account; without a key it is a fresh one.
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: Option<AccountId>,
     /// How far below zero the balance may go, in minor units.
     #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000_000_i64, default = 0)]
     overdraft_limit: OverdraftLimit,
     /// Whom it belongs to, a user's id. Who has more than 3 accounts finds the newest closed again, see `/exceptions`.
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     holder: Option<UserId>,
 }
 
@@ -63,8 +63,7 @@ struct OpenAccount {
             ("ETag", description = "its version"),
             ("Session-Token", description = "brings a query up to this command"),
         )),
-        (status = 409, description = "it was opened before", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "it was opened before"),
     )
 )]
 async fn open(
@@ -82,14 +81,13 @@ async fn open(
     get,
     path = "/accounts/{id}",
     params(
-        ("id" = String, Path, example = "42"),
-        ("If-None-Match" = Option<String>, Header, description = "the version that the caller has"),
+        NamePath,
+        KnownTagParameter,
     ),
     responses(
         (status = 200, body = AccountAnswer, headers(("ETag"), ("Session-Token"))),
         (status = 304, description = "the caller has the newest version"),
-        (status = 404, description = "there is no such account", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such account"),
     )
 )]
 async fn read(
@@ -104,12 +102,11 @@ async fn read(
 #[utoipa::path(
     post,
     path = "/accounts/{id}/close",
-    params(("id" = String, Path, example = "42"), CommandParameters),
+    params(NamePath, CommandParameters),
     responses(
         (status = 200, body = AccountAnswer, headers(("ETag"), ("Session-Token"))),
-        (status = 404, description = "there is no such account", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "its balance is not zero, or it is closed", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such account"),
+        (status = 422, description = "its balance is not zero, or it is closed"),
     )
 )]
 async fn close(

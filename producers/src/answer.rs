@@ -5,7 +5,7 @@ use bank::{Account, AccountStatus};
 use headwater::{Executed, Loaded, Publication, StreamId, Token};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use service::{Json, KnownVersion, Problem, Written};
+use service::{Json, KeyScope, KnownVersion, Problem, Written};
 use utoipa::ToSchema;
 
 use crate::bank::Served;
@@ -84,7 +84,7 @@ pub(crate) fn executed<A: Shown>(id: &impl AsRef<str>, done: Executed<A>) -> Res
         repeat: Some(done.repeat),
     };
     let answer = done.state.answer(id.as_ref(), standing)?;
-    Ok((Written(done.token), Json(answer)).into_response())
+    Ok((KeyScope(done.token.stream.clone()), Written(done.token), Json(answer)).into_response())
 }
 
 /// The answer to a command that begins one: 201, and where it is.

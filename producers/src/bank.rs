@@ -13,6 +13,7 @@ use headwater::{
 };
 use http::{StatusCode, request::Parts};
 use service::{CommandHeaders, PathId, Problem};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 /// An aggregate that is served over HTTP.
@@ -115,6 +116,16 @@ fn derived_id<I: FromStr<Err = InvalidText>>(key: &CommitId) -> Result<I, Proble
 /// A name in a path that breaks its rule.
 fn invalid(field: &str, error: &InvalidText) -> Problem {
     Problem::invalid(StatusCode::BAD_REQUEST, field, error.to_string())
+}
+
+/// What a path names, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(crate) struct NamePath {
+    /// 1 to 64 ASCII letters, digits, dashes and underscores.
+    #[param(pattern = "^[A-Za-z0-9_-]+$", min_length = 1, max_length = 64, example = "42")]
+    id: String,
 }
 
 /// What a path names.

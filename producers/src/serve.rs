@@ -9,7 +9,7 @@ use service::{BoxError, Config};
 use crate::bank::Bank;
 
 /// How long a service that is told to stop waits for Kinesis. What is left then, the next writer or the relay publishes.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// Serves `app` over the store that the environment names, until the process is told to stop.
 pub async fn serve(app: impl FnOnce(Bank) -> Router) -> Result<(), BoxError> {

@@ -15,12 +15,12 @@ use bank::{
 };
 use headwater::{Expected, Version};
 use serde::{Deserialize, Serialize};
-use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
+use service::{CommandHeaders, CommandParameters, Json, KnownTagParameter, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, Shown, Standing},
-    bank::{Bank, Named, Served},
+    bank::{Bank, NamePath, Named, Served},
 };
 
 /// The service over a bank.
@@ -47,19 +47,19 @@ struct Document;
 struct OrderTransfer {
     /// 1 to 64 ASCII letters, digits, dashes and underscores. If not given, it follows from the `Idempotency-Key`, so that
     /// a retry orders the same transfer; without a key it is a fresh one.
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: Option<TransferId>,
     /// The account whose money it is.
-    #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     from: AccountId,
     /// The account that gets it.
-    #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     to: AccountId,
     /// How much, in minor units.
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000_000_i64)]
     amount: Amount,
     /// What the payer writes: 1 to 140 characters.
-    #[schema(value_type = Option<String>, max_length = 140)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 140)]
     reference: Option<Reference>,
 }
 
@@ -69,7 +69,7 @@ struct OrderTransfer {
 #[schema(example = json!({"to": "44"}))]
 struct RedirectTransfer {
     /// The account that gets the money.
-    #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     to: AccountId,
 }
 
@@ -131,10 +131,9 @@ impl Shown for Transfer {
         (status = 201, body = TransferAnswer, headers(
             ("Location", description = "where to see how far it has come"), ("ETag"), ("Session-Token"),
         )),
-        (status = 404, description = "there is no such account", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "it was ordered before", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "an account is closed, or both are one", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such account"),
+        (status = 409, description = "it was ordered before"),
+        (status = 422, description = "an account is closed, or both are one"),
     )
 )]
 async fn order(
@@ -160,14 +159,13 @@ async fn order(
     get,
     path = "/transfers/{id}",
     params(
-        ("id" = String, Path, example = "7"),
-        ("If-None-Match" = Option<String>, Header, description = "the version that the caller has"),
+        NamePath,
+        KnownTagParameter,
     ),
     responses(
         (status = 200, body = TransferAnswer, headers(("ETag"), ("Session-Token"))),
         (status = 304, description = "the caller has the newest version"),
-        (status = 404, description = "there is no such transfer", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such transfer"),
     )
 )]
 async fn read(
@@ -182,13 +180,12 @@ async fn read(
 #[utoipa::path(
     post,
     path = "/transfers/{id}/redirect",
-    params(("id" = String, Path, example = "7"), CommandParameters),
+    params(NamePath, CommandParameters),
     request_body = RedirectTransfer,
     responses(
         (status = 200, body = TransferAnswer, headers(("ETag"), ("Session-Token"))),
-        (status = 404, description = "there is no such transfer, or account", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "the transfer is not stranded, or the account is closed", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such transfer, or account"),
+        (status = 422, description = "the transfer is not stranded, or the account is closed"),
     )
 )]
 async fn redirect(

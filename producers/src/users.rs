@@ -11,12 +11,12 @@ use axum::{
 };
 use bank::{User, UserCommand, UserId, UserStatus, Username};
 use serde::{Deserialize, Serialize};
-use service::{CommandHeaders, CommandParameters, Json, KnownVersion, Problem};
+use service::{CommandHeaders, CommandParameters, Json, KnownTagParameter, KnownVersion, Problem};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, Shown, Standing},
-    bank::{Bank, Named},
+    bank::{Bank, NamePath, Named},
 };
 
 /// The service over a bank.
@@ -45,7 +45,7 @@ struct Document;
 struct RegisterUser {
     /// 1 to 64 ASCII letters, digits, dashes and underscores. If not given, it follows from the `Idempotency-Key`, so that
     /// a retry registers the same user; without a key it is a fresh one.
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: Option<UserId>,
     /// 3 to 30 ASCII letters, digits, dashes, dots and underscores, a letter first; unique whatever its case.
     #[schema(value_type = String, min_length = 3, max_length = 30, pattern = "^[A-Za-z][A-Za-z0-9._-]*$")]
@@ -112,8 +112,7 @@ impl Shown for User {
     request_body = RegisterUser,
     responses(
         (status = 201, body = UserAnswer, headers(("Location"), ("ETag"), ("Session-Token"))),
-        (status = 409, description = "the name is taken, or the user registered before", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "the name is taken, or the user registered before"),
     )
 )]
 async fn register(
@@ -131,14 +130,13 @@ async fn register(
     get,
     path = "/users/{id}",
     params(
-        ("id" = String, Path, example = "9"),
-        ("If-None-Match" = Option<String>, Header, description = "the version that the caller has"),
+        NamePath,
+        KnownTagParameter,
     ),
     responses(
         (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
         (status = 304, description = "the caller has the newest version"),
-        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user"),
     )
 )]
 async fn read(
@@ -153,13 +151,12 @@ async fn read(
 #[utoipa::path(
     post,
     path = "/users/{id}/rename",
-    params(("id" = String, Path, example = "9"), CommandParameters),
+    params(NamePath, CommandParameters),
     request_body = RenameUser,
     responses(
         (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
-        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user"),
+        (status = 409, description = "the name is taken"),
     )
 )]
 async fn rename(
@@ -176,12 +173,11 @@ async fn rename(
 #[utoipa::path(
     post,
     path = "/users/{id}/close",
-    params(("id" = String, Path, example = "9"), CommandParameters),
+    params(NamePath, CommandParameters),
     responses(
         (status = 200, body = UserAnswer, headers(("ETag"), ("Session-Token"))),
-        (status = 404, description = "there is no such user", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "they have left before", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user"),
+        (status = 422, description = "they have left before"),
     )
 )]
 async fn close(
@@ -196,11 +192,10 @@ async fn close(
 #[utoipa::path(
     get,
     path = "/usernames/{id}",
-    params(("id" = String, Path, description = "the name", example = "ann")),
+    params(("id" = String, Path, description = "the name", pattern = "^[A-Za-z][A-Za-z0-9._-]*$", min_length = 3, max_length = 30, example = "ann")),
     responses(
         (status = 200, body = UsernameAnswer),
-        (status = 400, description = "nobody can have such a name", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "nobody can have such a name"),
     )
 )]
 async fn look_up(

@@ -8,7 +8,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     answer::{self, AccountAnswer},
-    bank::{Bank, Named},
+    bank::{Bank, NamePath, Named},
 };
 
 /// The service over a bank.
@@ -30,7 +30,7 @@ struct WithdrawMoney {
     #[schema(value_type = i64, minimum = 1, maximum = 1_000_000_000_000_i64)]
     amount: Amount,
     /// What the payer writes: 1 to 140 characters.
-    #[schema(value_type = Option<String>, max_length = 140)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 140)]
     reference: Option<Reference>,
 }
 
@@ -38,16 +38,15 @@ struct WithdrawMoney {
 #[utoipa::path(
     post,
     path = "/accounts/{id}/withdraw",
-    params(("id" = String, Path, example = "42"), CommandParameters),
+    params(NamePath, CommandParameters),
     request_body = WithdrawMoney,
     responses(
         (status = 200, body = AccountAnswer, headers(
             ("ETag", description = "the account's version"),
             ("Session-Token", description = "brings a query up to this command"),
         )),
-        (status = 404, description = "there is no such account", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "the funds do not suffice, or the account is closed", body = Problem, content_type = "application/problem+json"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such account"),
+        (status = 422, description = "the funds do not suffice, or the account is closed"),
     )
 )]
 async fn withdraw(

@@ -8,6 +8,8 @@ use std::{
     str::FromStr,
 };
 
+use crate::origin::Origins;
+
 /// How a service is told what to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub stream: String,
     /// Where requests come from.
     pub listen: Listen,
+    /// `HEADWATER_ORIGINS`: who may ask a service on loopback beside its own origin; none if not given.
+    pub origins: Origins,
 }
 
 /// Where requests come from.
@@ -59,6 +63,12 @@ impl Config {
             store: variable(&lookup, "HEADWATER_STORE", None, "must name the store's bucket")?,
             stream: variable(&lookup, "HEADWATER_STREAM", None, "must name the Kinesis stream")?,
             listen,
+            origins: variable(
+                &lookup,
+                "HEADWATER_ORIGINS",
+                Some(""),
+                "must be origins separated by commas, as http://localhost:3000",
+            )?,
         })
     }
 }

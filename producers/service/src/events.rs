@@ -1,15 +1,14 @@
 //! One Lambda for events, requests and ticks: which of them a payload is, its shape tells.
 
 use axum::Router;
-use lambda_http::Adapter;
-use lambda_runtime::{LambdaEvent, Service};
+use lambda_runtime::LambdaEvent;
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::start::BoxError;
+use crate::{gateway, start::BoxError};
 
 /// The little that must be seen to tell a Kinesis event.
 #[derive(Deserialize)]
@@ -44,7 +43,7 @@ pub(crate) fn is_tick(payload: &RawValue) -> bool {
 
 /// Hands a payload to whom it is for, and answers as that one does.
 pub(crate) async fn dispatch<E, A, F>(
-    LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>,
+    LambdaEvent { payload, .. }: LambdaEvent<Box<RawValue>>,
     router: Router,
     handler: &(impl Fn(E) -> F + Send + Sync),
 ) -> Result<Box<RawValue>, BoxError>
@@ -57,9 +56,7 @@ where
         let event = serde_json::from_str(payload.get())?;
         return Ok(to_raw_value(&handler(event).await?)?);
     }
-    let request = serde_json::from_str(payload.get())?;
-    let answer = Adapter::from(router).call(LambdaEvent::new(request, context)).await?;
-    Ok(to_raw_value(&answer)?)
+    gateway::answer(router, &payload).await
 }
 
 #[cfg(test)]

@@ -13,13 +13,14 @@
 //! |---|---|
 //! | `ETag: "17"` | the version |
 //! | `Session-Token: account/42@17` | what to bring along to see this write |
+//! | `Idempotency-Scope: account/42` | the stream in which the command's `Idempotency-Key` counts, and nowhere else |
 
 use axum::{
     extract::{FromRequestParts, Query},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
-use headwater::{CommitId, Expected, OnConflict, Options, Token, Version, format::commit::Meta};
+use headwater::{CommitId, Expected, OnConflict, Options, StreamId, Token, Version, format::commit::Meta};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -27,6 +28,8 @@ use crate::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const SESSION_TOKEN: HeaderName = HeaderName::from_static("session-token");
+/// Where an [`IDEMPOTENCY_KEY`] counts.
+pub(crate) const IDEMPOTENCY_SCOPE: HeaderName = HeaderName::from_static("idempotency-scope");
 const TRACEPARENT: HeaderName = HeaderName::from_static(headwater::trace::TRACEPARENT);
 /// Longest correlation or causation id, in bytes.
 const ID_BYTES: usize = 128;
@@ -36,25 +39,60 @@ const ID_BYTES: usize = 128;
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub struct CommandParameters {
-    /// The caller's name for this request: a repeat takes effect once, and gets the first answer. 1 to 128 visible ASCII
-    /// characters.
-    #[param(rename = "Idempotency-Key", example = "6f1c2a34-9f5e-4c5b-8a51-3d1f8d9f0c11")]
+    /// The caller's name for this request to this account, user or transfer: a repeat takes effect once, and gets the first
+    /// answer. The key counts there only: with the same key and another `id` it is another request, which takes effect as well.
+    /// 1 to 128 visible ASCII characters.
+    #[param(
+        rename = "Idempotency-Key",
+        pattern = "^[!-~]{1,128}$",
+        example = "6f1c2a34-9f5e-4c5b-8a51-3d1f8d9f0c11"
+    )]
     idempotency_key: Option<String>,
     /// Only on top of this version.
-    #[param(rename = "If-Match", example = "\"17\"")]
+    #[param(rename = "If-Match", pattern = "^\"(0|[1-9][0-9]{0,14})\"$", example = "\"17\"")]
     if_match: Option<String>,
     /// `*`: only where nothing is yet.
-    #[param(rename = "If-None-Match", example = "*")]
+    #[param(rename = "If-None-Match", pattern = r"^\*$", example = "*")]
     if_none_match: Option<String>,
     /// W3C trace context, kept with the events.
     #[param(rename = "traceparent", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
     traceparent: Option<String>,
     /// Kept with the events. 1 to 128 visible ASCII characters.
-    #[param(rename = "X-Correlation-Id")]
+    #[param(rename = "X-Correlation-Id", pattern = "^[!-~]{1,128}$")]
     correlation: Option<String>,
     /// Kept with the events. 1 to 128 visible ASCII characters.
-    #[param(rename = "X-Causation-Id")]
+    #[param(rename = "X-Causation-Id", pattern = "^[!-~]{1,128}$")]
     causation: Option<String>,
+}
+
+/// The header of a read by which a caller says what they have, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct KnownTagParameter {
+    /// The `ETag` of the answer that the caller has: 304 if there is none that is newer. Anything but a tag is passed over.
+    #[param(rename = "If-None-Match", example = "\"17\"")]
+    if_none_match: Option<String>,
+}
+
+/// The header of a query that says what it must show at least, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct SessionTokenHeader {
+    /// The `Session-Token` of an answer: show that write at least.
+    #[param(rename = "Session-Token", example = "account/42@17")]
+    session_token: Option<String>,
+}
+
+/// The same in the query, for the `OpenAPI` document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct SessionTokenQuery {
+    /// As `Session-Token`, where a header is hard to set.
+    #[param(example = "account/42@17")]
+    token: Option<String>,
 }
 
 /// What a caller says about a command beside its body.
@@ -168,6 +206,23 @@ impl IntoResponseParts for Written {
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Problem::internal())?;
             headers.insert(name, value);
         }
+        Ok(answer)
+    }
+}
+
+/// The header of a command's answer that says where its `Idempotency-Key` counts: the same key in another stream is another
+/// request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyScope(pub StreamId);
+
+impl IntoResponseParts for KeyScope {
+    type Error = Problem;
+
+    fn into_response_parts(self, mut answer: ResponseParts) -> Result<ResponseParts, Problem> {
+        let Self(stream) = self;
+        // UTF-8 without control characters, which is what a stream id is, makes a header value.
+        let value = HeaderValue::from_bytes(stream.as_str().as_bytes()).map_err(|_| Problem::internal())?;
+        answer.headers_mut().insert(IDEMPOTENCY_SCOPE, value);
         Ok(answer)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. a span per request: method, matched path, status, duration, the stream and version that were shown; never a body, a
 //!    query or a header but `traceparent`,
-//! 2. every error becomes a [`Problem`] with the path of its request,
+//! 2. a path with a segment `.` or `..` is refused, which a caller or a gateway may resolve and another may not; every error
+//!    becomes a [`Problem`] with the path of its request,
 //! 3. a panic is a 500 without details,
 //! 4. more than [`IN_FLIGHT`] requests at a time are refused, and one that takes longer than [`PATIENCE`] is given up,
 //! 5. a body of more than [`BODY_BYTES`] is refused.
@@ -24,7 +25,7 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, field::Empty};
 use utoipa::openapi::OpenApi;
 
-use crate::{document, headers, problem::Problem};
+use crate::{document, headers, path, problem::Problem};
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES: usize = 256 << 10;
@@ -113,6 +114,10 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
 /// all of it, and keep their headers, as `Allow`.
 async fn as_problem(request: Request, next: Next) -> Response<Body> {
     let path = request.uri().path().to_owned();
+    if path::has_dots(&path) {
+        let rule = "must not have a segment . or ..";
+        return Problem::invalid(StatusCode::BAD_REQUEST, "path", rule).at(&path).into_response();
+    }
     let (mut parts, body) = next.run(request).await.into_parts();
     let problem = match parts.extensions.remove::<Problem>() {
         Some(problem) => problem,

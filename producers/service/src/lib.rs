@@ -14,19 +14,27 @@ mod body;
 mod config;
 mod document;
 mod events;
+mod gateway;
 mod headers;
 mod layers;
+mod origin;
 mod path;
 mod problem;
 mod run;
+mod server;
 mod start;
 mod tag;
 
 pub use self::{
     body::Json,
     config::{Config, ConfigError, Listen, variable},
-    headers::{CommandHeaders, CommandParameters, KnownVersion, SessionToken, Written},
+    gateway::answer as answer_event,
+    headers::{
+        CommandHeaders, CommandParameters, KeyScope, KnownTagParameter, KnownVersion, SessionToken,
+        SessionTokenHeader, SessionTokenQuery, Written,
+    },
     layers::{BODY_BYTES, IN_FLIGHT, PATIENCE, app},
+    origin::Origins,
     path::PathId,
     problem::Problem,
     run::{RunError, run, run_with_events, run_with_ticks},

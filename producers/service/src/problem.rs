@@ -130,7 +130,7 @@ impl Problem {
     pub fn key_reused() -> Self {
         let title = "the Idempotency-Key was used before";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title).with_detail(
-            "it stands for a command that did something else, and nothing was done now: use a fresh one",
+            "in this stream it names a command that did something else, and nothing was done now: use a fresh one",
         )
     }
 

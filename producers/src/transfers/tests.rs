@@ -94,3 +94,30 @@ async fn only_stranded_money_is_redirected() {
     let refused = services.post("/transfers/42/redirect", json!({"to": "44"}), &[]).await;
     refused.is_problem(422, "not-stranded");
 }
+
+#[tokio::test]
+async fn an_answer_says_where_its_key_counts() {
+    let services = Services::with_accounts().await;
+    let key = [("idempotency-key", "k-2")];
+    for id in ["a", "b"] {
+        let order = json!({"id": id, "from": "42", "to": "43", "amount": 10});
+        let ordered = services.post("/transfers", order, &key).await;
+        assert_eq!(
+            (ordered.status.as_u16(), &ordered.json["repeat"]),
+            (201, &json!(false)),
+            "another stream"
+        );
+        assert_eq!(ordered.header("idempotency-scope"), format!("transfer/{id}"));
+    }
+    let order = json!({"from": "42", "to": "43", "amount": 10});
+    let [first, again] = [
+        services.post("/transfers", order.clone(), &key).await,
+        services.post("/transfers", order, &key).await,
+    ];
+    assert_eq!(
+        (&first.json["id"], &again.json["repeat"]),
+        (&again.json["id"], &json!(true)),
+        "it follows from the key"
+    );
+    assert_eq!(first.header("idempotency-scope"), again.header("idempotency-scope"));
+}

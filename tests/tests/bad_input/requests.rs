@@ -177,6 +177,7 @@ fn tokens(world: &World) -> Vec<Row> {
 fn others(world: &World) -> Vec<Row> {
     let no_account = Refusal::of(404, "/problems/not-open");
     let nothing = Refusal::of(404, "about:blank");
+    let foreign = Refusal::of(403, "/problems/foreign-origin");
     [
         ("no account", world.get("accounts", "/accounts/nobody"), no_account),
         ("no account", world.post("accounts", "/accounts/nobody/close", ""), no_account),
@@ -203,6 +204,17 @@ fn others(world: &World) -> Vec<Row> {
             "no such method",
             world.http.request(Method::DELETE, world.url("accounts", "/accounts/42")),
             Refusal::of(405, "about:blank"),
+        ),
+        (
+            "another page",
+            world.post("accounts", "/accounts/42/close", "").header("Origin", "http://evil.example"),
+            foreign,
+        ),
+        ("a page of no origin", credit(world, r#"{"amount":1}"#).header("Origin", "null"), foreign),
+        (
+            "another name for this machine",
+            credit(world, r#"{"amount":1}"#).header("Host", "evil.example"),
+            foreign,
         ),
     ]
     .map(|(what, request, refusal)| (what.to_owned(), request, refusal))
