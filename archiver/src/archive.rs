@@ -4,7 +4,7 @@
 //!  1. cold: find the tail, read back what may come again         warm: is the tail still the newest? (only if the batch
 //!     (the parents' too, where the chain is young)                begins after it)
 //!  2. drop what the tail covers; nothing left: done
-//!  3. sort: records that are no commits, commits that came before, commits to keep
+//!  3. sort: records that are no commits of this store, commits that came before, commits to keep
 //!  4. put the first into quarantine
 //!  5. encode the last as ordinal k + 1, covering all records of the batch
 //!  6. create it: ours, remember its commits; another's, remember that one's; then 2 again
@@ -34,8 +34,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
+    StoreError,
     format::key,
     port::{Arrival, LogError, ObjectError, Objects, Ports, Precondition, Sequence},
+    read::Reader,
 };
 use tokio::sync::Mutex;
 
@@ -103,6 +105,9 @@ pub enum ArchiveError {
         /// The answer.
         cause: ObjectError,
     },
+    /// Whose the records are can't be learned.
+    #[error(transparent)]
+    Identity(#[from] StoreError),
     /// What should be written can't be.
     #[error("{0}")]
     Encoding(String),
@@ -148,6 +153,7 @@ pub struct Outcome {
 /// Archives the shards of one Kinesis stream.
 pub struct Archiver {
     ports: Ports,
+    reader: Reader,
     archive: Arc<dyn Objects>,
     stream: String,
     bounds: Bounds,
@@ -156,9 +162,15 @@ pub struct Archiver {
 
 impl Archiver {
     /// An archiver of the Kinesis stream `stream` (the one behind `ports.log`) that writes to the bucket `archive`. The
-    /// store's bucket, `ports.objects`, is asked for the watermark only.
+    /// store's bucket, `ports.objects`, is asked for the store's identity and the watermark only.
     pub fn new(ports: Ports, archive: Arc<dyn Objects>, stream: &str, bounds: Bounds) -> Self {
-        Self { ports, archive, stream: stream.to_owned(), bounds, shards: Mutex::default() }
+        let reader = Reader::new(&ports).with_patience(bounds.patience);
+        Self { ports, reader, archive, stream: stream.to_owned(), bounds, shards: Mutex::default() }
+    }
+
+    /// The Kinesis stream's name.
+    pub fn stream(&self) -> &str {
+        &self.stream
     }
 
     /// Archives a batch of one shard's records: any that follow one another without a hole and begin at or before the
@@ -247,6 +259,7 @@ impl Shard {
         batch: &[&Arrival],
         outcome: &mut Outcome,
     ) -> Result<(), ArchiveError> {
+        let ours = archiver.ports.identity.now(&archiver.reader).await?;
         self.horizon.refresh().await;
         if self.warm.is_some() {
             self.catch_up(first).await?;
@@ -258,7 +271,7 @@ impl Shard {
             let rest = self.rest(batch);
             let Some((warm, first)) = self.warm.as_mut().zip(rest.first()) else { break };
             let records = rest.get(..archiver.bounds.cut(rest)).unwrap_or(rest);
-            let sorted = warm.sort(records);
+            let sorted = warm.sort(records, ours);
             archiver.quarantine(&sorted.strays).await?;
             let footer = warm.footer(self.chain.shard(), first, records);
             let body = segment::encode(&footer, &sorted.commits)?;

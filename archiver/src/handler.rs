@@ -6,14 +6,14 @@
 //!    set up with `ReportBatchItemFailures`, unlimited retries and age, without bisecting, without a filter, and with one
 //!    batch per shard at a time ([`chain`](crate::chain) says what rests on it).
 //!
-//! An event that can't be read at all fails the invocation, and comes again whole; so does one whose shards can't be told
+//! An event that can't be read at all, or came by another stream, fails the invocation, and comes again whole; so does one whose shards can't be told
 //! apart in a report.
 
 use std::collections::BTreeMap;
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use headwater::{
-    aws::{InvalidRecord, arrival},
+    aws::{InvalidRecord, WrongStream, arrival, check_stream},
     port::Arrival,
 };
 
@@ -25,6 +25,9 @@ pub enum HandlerError {
     /// The event is not a mapping's.
     #[error(transparent)]
     Record(#[from] InvalidRecord),
+    /// It came by another stream.
+    #[error(transparent)]
+    Stream(#[from] WrongStream),
     /// Not archived, and the event has more than one shard: a report can name a place in one only.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -32,6 +35,7 @@ pub enum HandlerError {
 
 /// Archives the records of one event.
 pub async fn handle(archiver: &Archiver, event: KinesisEvent) -> Result<KinesisEventResponse, HandlerError> {
+    check_stream(&event, archiver.stream())?;
     let mut shards: BTreeMap<String, Vec<Arrival>> = BTreeMap::new();
     for record in event.records {
         let arrival = arrival(record)?;
@@ -62,13 +66,14 @@ mod tests {
     };
 
     use super::*;
-    use crate::archive::lab::{SHARD, archiver, arrival, at, bucket, chain, check, commit};
+    use crate::archive::lab::{SHARD, STREAM, archiver, arrival, at, bucket, chain, check, commit};
 
     fn event(records: &[Arrival]) -> KinesisEvent {
         let base64 = |data: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, data);
         let record = |arrival: &Arrival| {
             serde_json::json!({
                 "eventID": format!("{}:{}", arrival.shard, arrival.sequence),
+                "eventSourceARN": format!("arn:aws:kinesis:eu-central-1:111122223333:stream/{STREAM}"),
                 "kinesis": {
                     "approximateArrivalTimestamp": 1_795_262_400.5,
                     "data": base64(&arrival.data),
@@ -114,6 +119,17 @@ mod tests {
         let mut two = records();
         two[2].shard = "shardId-000000000001".to_owned();
         handle(&archiver, event(&two)).await.expect_err("two shards can't be told apart");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_of_another_stream_is_refused_and_nothing_is_written() {
+        let world = World::new(1);
+        let objects = bucket(&world);
+        let mut event = event(&records());
+        event.records[2].event_source_arn = Some("arn:aws:kinesis:a:1:stream/another".to_owned());
+        let error = handle(&archiver(&world, objects.clone()), event).await.expect_err("another stream");
+        assert!(matches!(error, HandlerError::Stream(_)), "{error}");
+        assert!(objects.all("").is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 async fn serve() -> Result<(), Error> {
     let config = Config::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.ports(&config.store, &config.stream);
+    let ports = clients.open(&config.store, &config.stream).await?;
     let archive = Arc::new(clients.objects(&config.archive));
     let archiver = Archiver::new(ports, archive, &config.stream, Bounds::default());
     let invoke = |event: LambdaEvent<KinesisEvent>| {

@@ -43,7 +43,8 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
-    format::{FormatError, key, watermark::Watermark},
+    format::{FormatError, identity::Names, key, watermark::Watermark},
+    identity::{self, CreateError},
     port::{ETag, Got, Keys, Listed, ObjectError, Objects, Ports, Precondition},
     read::Reader,
 };
@@ -144,6 +145,28 @@ impl Relay {
     pub fn new(ports: Ports, archive: Arc<dyn Objects>, stream: &str, settings: Settings) -> Self {
         let reader = Reader::new(&ports).with_patience(settings.patience);
         Self { ports, reader, archive, stream: stream.to_owned(), settings, newest: Mutex::default() }
+    }
+
+    /// Gives the store of this bucket, whose archive is in that one, an identity where it has none. It may have been written
+    /// meanwhile, so that its records without an id remain its own.
+    ///
+    /// # Errors
+    ///
+    /// The stream's archive is another store's, or this store has another one. Where a bucket does not answer, or refuses, the
+    /// next call tries again.
+    pub async fn identify(&self, store: &str, archive: &str) -> Result<(), CreateError> {
+        if self.ports.identity.known().is_some() {
+            return Ok(());
+        }
+        let (stream, store, archive) = (self.stream.clone(), store.to_owned(), archive.to_owned());
+        let names = Names { store, stream, archive };
+        let Ports { objects, entropy, clock, .. } = &self.ports;
+        match identity::create(objects, &self.archive, entropy, &names, clock.now(), true).await {
+            Ok(identity) => tracing::info!(id = %identity.id, "this is the store"),
+            Err(CreateError::Store(error)) => tracing::warn!(%error, "the store has no identity yet"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// One pass. What it could not do is in its report; the next pass begins where it should.

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let config = Config::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.ports(&config.store, &config.stream);
+    let ports = clients.open(&config.store, &config.stream).await?;
     let projector = Arc::new(Projector::new(Fragile { account: env::var("FRAGILE_ACCOUNT").ok() }, &ports));
     let routes = Router::new().route("/fragile/{id}", get(show)).route("/fragile/{id}/unpark", post(unpark));
     let router = service::app(routes.with_state(Arc::clone(&projector)), Document::openapi());

@@ -10,6 +10,7 @@ use axum::{
 };
 use headwater::{
     StreamId,
+    aws::check_stream,
     consume::{Process, Projection, Projector, Reactor, Ticked, kinds},
 };
 use service::{Config, Json, Problem, RunError};
@@ -30,7 +31,10 @@ pub async fn serve<P: Projection>(
     starting(P::NAME, kinds::<P::Reads>());
     let handler = |event: KinesisEvent| {
         let projector = Arc::clone(&projector);
-        async move { Ok(projector.handle(event).await?) }
+        async move {
+            check_stream(&event, &config.stream)?;
+            Ok(projector.handle(event).await?)
+        }
     };
     service::run_with_events(config, router, handler, async {}).await
 }
@@ -41,6 +45,7 @@ pub async fn serve_process<P: Process>(config: &Config, reactor: Arc<Reactor<P>>
     let handler = |event: KinesisEvent| {
         let reactor = Arc::clone(&reactor);
         async move {
+            check_stream(&event, &config.stream)?;
             let answer = reactor.handle(event).await?;
             drain(&reactor).await;
             Ok(answer)

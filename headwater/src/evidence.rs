@@ -65,8 +65,9 @@ impl Evidence {
         evidence
             .histories
             .extend(histories.into_iter().map(|history| (history.head.stream.clone(), history)));
+        let ours = ports.identity.now(&reader).await?;
         for arrival in arrivals(&*ports.log).await? {
-            match Record::decode(&arrival.data) {
+            match Record::decode_of(&arrival.data, ours) {
                 Ok(record) if !wanted(&record.stream) => {}
                 Ok(record) => {
                     evidence.records += 1;

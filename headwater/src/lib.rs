@@ -12,7 +12,8 @@
 //! 7. [`metric`] says what is counted on the way, and [`trace`] how one command is followed. [`redact`] keeps data out of
 //!    both.
 //!
-//! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests.
+//! The world comes in through [`port`]s: [`aws`] is the real one, [`memory`] one for tests. [`mod@identity`] says which store it
+//! is, so that another one's records change nothing.
 //!
 //! ```
 //! use headwater::{Options, Settings, Store, memory};
@@ -51,6 +52,7 @@ pub mod evidence;
 pub mod format;
 pub mod given;
 mod id;
+pub mod identity;
 pub mod ijson;
 pub mod invariants;
 pub mod limits;

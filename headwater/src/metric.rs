@@ -12,6 +12,7 @@
 //! | [`APPLIED`] | count | consumers | commits that a view, or a process, has taken in |
 //! | [`HEALED`] | count | consumers | those of them that no record brought, and that were read from the stream's head |
 //! | [`PARKED`] | count | consumers | streams that were parked |
+//! | [`FOREIGN`] | count | consumers, archiver | records of another store, which change nothing |
 //! | [`LAG`] | milliseconds | consumers, archiver | now less the arrival of a batch's oldest record, at the batch's end |
 //!
 //! None has a label: what a metric is of, its recorder knows.
@@ -38,6 +39,8 @@ pub const APPLIED: &str = "Applied";
 pub const HEALED: &str = "Healed";
 /// Streams that were parked.
 pub const PARKED: &str = "Parked";
+/// Records of another store.
+pub const FOREIGN: &str = "Foreign";
 /// How far a batch is behind.
 pub const LAG: &str = "Lag";
 
@@ -52,6 +55,7 @@ pub fn describe() {
         (APPLIED, "commits that were taken in"),
         (HEALED, "commits that were read from a head"),
         (PARKED, "streams that were parked"),
+        (FOREIGN, "records of another store"),
     ];
     for (name, words) in counters {
         describe_counter!(name, Unit::Count, words);

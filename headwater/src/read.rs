@@ -61,11 +61,12 @@ pub enum HeadRead {
 impl Reader {
     /// A reader that repeats an unanswered read for 10 s.
     pub fn new(ports: &Ports) -> Self {
-        Self {
-            objects: Arc::clone(&ports.objects),
-            entropy: Arc::clone(&ports.entropy),
-            patience: Duration::from_secs(10),
-        }
+        Self::of(Arc::clone(&ports.objects), Arc::clone(&ports.entropy))
+    }
+
+    /// As [`Self::new`], of this bucket.
+    pub fn of(objects: Arc<dyn Objects>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { objects, entropy, patience: Duration::from_secs(10) }
     }
 
     /// The same reader with another patience.

@@ -15,7 +15,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 pub async fn serve(app: impl FnOnce(Bank) -> Router) -> Result<(), BoxError> {
     let config = Config::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let bank = Bank::new(clients.store(&config.store, &config.stream).await?);
+    let bank = Bank::new(clients.open(&config.store, &config.stream).await?);
     let store = bank.store().clone();
     let drain = async move {
         let left = store.drain(DRAIN).await;

@@ -104,8 +104,9 @@ async fn audit(cluster: &Cluster) -> Vec<(String, String)> {
         endpoint: Some(cluster.aws().endpoint().parse().expect("a URL")),
         data: None,
         store: STORE.to_owned(),
-        archive: ARCHIVE.to_owned(),
-        stream: STREAM.to_owned(),
+        archive: Some(ARCHIVE.to_owned()),
+        stream: Some(STREAM.to_owned()),
+        forward: None,
     };
     let connection = target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("it is there");
     let audit = Audit {

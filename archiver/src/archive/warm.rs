@@ -2,7 +2,14 @@
 
 use std::collections::HashSet;
 
-use headwater::{format::record::Record, metric::count, port::Arrival};
+use headwater::{
+    format::{
+        identity::Identity,
+        record::{NotOurs, Record},
+    },
+    metric::count,
+    port::Arrival,
+};
 
 use crate::{
     chain::{Chain, ChainError, Tail},
@@ -27,6 +34,8 @@ pub(super) struct Sorted<'a> {
     pub(super) commits: Vec<Archived>,
     pub(super) strays: Vec<(&'a Arrival, String)>,
     pub(super) repeats: u64,
+    /// How many of the strays are another store's records.
+    pub(super) foreign: usize,
 }
 
 impl Sorted<'_> {
@@ -35,18 +44,20 @@ impl Sorted<'_> {
         count(metric::SEGMENTS, 1);
         count(metric::ARCHIVED_COMMITS, self.commits.len());
         count(metric::QUARANTINED, self.strays.len());
+        count(headwater::metric::FOREIGN, self.foreign);
         headwater::metric::bytes(metric::SEGMENT_BYTES, bytes);
     }
 }
 
 impl Warm {
-    pub(super) fn sort<'a>(&self, records: &[&'a Arrival]) -> Sorted<'a> {
+    pub(super) fn sort<'a>(&self, records: &[&'a Arrival], ours: Option<&Identity>) -> Sorted<'a> {
         let mut sorted = Sorted::default();
         let mut fresh = HashSet::new();
         for arrival in records {
-            let record = match Record::decode(&arrival.data) {
+            let record = match Record::decode_of(&arrival.data, ours) {
                 Ok(record) => record,
                 Err(error) => {
+                    sorted.foreign += usize::from(matches!(error, NotOurs::Foreign(_)));
                     sorted.strays.push((arrival, error.to_string()));
                     continue;
                 }

@@ -147,11 +147,12 @@ impl Run<'_> {
 
     /// Reads what is behind a chain.
     async fn behind(&mut self, shard: &str, start: Start) -> Result<(), AuditError> {
+        let ours = self.audit.ports.identity.now(&self.reader).await?;
         let mut batches = pin!(shard::batches(&self.audit.ports, shard, start, PATIENCE));
         while let Some(records) = batches.try_next().await? {
             for arrival in records {
-                // What is no commit goes to quarantine, in its turn.
-                let Ok(record) = Record::decode(&arrival.data) else { continue };
+                // What is no commit of this store goes to quarantine, in its turn.
+                let Ok(record) = Record::decode_of(&arrival.data, ours) else { continue };
                 for commit in &record.commits {
                     let met = Met::Arrived(&arrival.shard, arrival.at);
                     let met = self.index.meet(&record.stream, commit, met).await;

@@ -17,10 +17,14 @@ fn main() -> ExitCode {
 async fn serve() -> Result<(), Error> {
     let RelayConfig { places, age } = RelayConfig::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.store(&places.store, &places.stream).await?;
+    let ports = clients.open(&places.store, &places.stream).await?;
     let archive = Arc::new(clients.objects(&places.archive));
     let relay = Relay::new(ports, archive, &places.stream, Settings { age, ..Settings::default() });
-    let invoke =
-        |_: LambdaEvent<IgnoredAny>| telemetry::invocation(async { Ok::<_, Error>(relay.pass().await) });
+    let invoke = |_: LambdaEvent<IgnoredAny>| {
+        telemetry::invocation(async {
+            relay.identify(&places.store, &places.archive).await?;
+            Ok::<_, Error>(relay.pass().await)
+        })
+    };
     run(service_fn(invoke)).await
 }

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt, stream};
 use headwater::{
     StoreError, StreamId, Version,
     format::{head::Head, key, record::Record},
+    identity::IdentitySource,
     port::Ports,
     publish::{Publisher, Unpublished},
     read::{HeadRead, Reader},
@@ -42,10 +43,11 @@ pub(crate) fn deliver<'a>(
     last: Instant,
 ) -> impl Stream<Item = (StreamId, Result<bool, Undelivered>)> + use<'a> {
     let publisher = (!missing.is_empty()).then(|| Publisher::new(ports, LINGER));
+    let identity = ports.identity.clone();
     let deliveries = missing.into_iter().map(move |(stream, version)| {
-        let publisher = publisher.clone();
+        let (publisher, identity) = (publisher.clone(), identity.clone());
         async move {
-            let delivered = one(publisher, reader, &stream, version, last).await;
+            let delivered = one(publisher, &identity, reader, &stream, version, last).await;
             (stream, delivered)
         }
     });
@@ -54,6 +56,7 @@ pub(crate) fn deliver<'a>(
 
 async fn one(
     publisher: Option<Publisher>,
+    identity: &IdentitySource,
     reader: &Reader,
     stream: &StreamId,
     version: Version,
@@ -64,6 +67,7 @@ async fn one(
     let Some((record, publisher)) = Record::newest(&head).filter(|_| unknown).zip(publisher) else {
         return Ok(false);
     };
+    let record = record.of(identity.lately(reader).await?);
     let data = record.encode().map_err(unreadable(&key::head(stream)))?;
     tracing::info!(%stream, %version, "nobody has published this: the relay does");
     let span = trace::publication(stream, &record.commits, "relay");

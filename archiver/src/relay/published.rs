@@ -19,7 +19,7 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     StreamId, Version,
-    format::record::Record,
+    format::{identity::Identity, record::Record},
     port::{Arrival, Start},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -63,9 +63,9 @@ impl Wanted {
         }
     }
 
-    fn records(&self, records: &[Arrival]) {
-        // What is no commit is nobody's newest write.
-        for record in records.iter().filter_map(|arrival| Record::decode(&arrival.data).ok()) {
+    fn records(&self, records: &[Arrival], ours: Option<&Identity>) {
+        // What is no commit of this store is nobody's newest write.
+        for record in records.iter().filter_map(|arrival| Record::decode_of(&arrival.data, ours).ok()) {
             if let Some(commit) = record.commits.last() {
                 self.arrived(&record.stream, commit.last);
             }
@@ -142,9 +142,10 @@ impl<'a> Published<'a> {
         }
         if open.is_some() && !wanted.is_empty() {
             let (ports, patience) = (&self.relay.ports, self.relay.settings.patience);
+            let ours = ports.identity.now(&self.relay.reader).await?;
             let mut batches = pin!(shard::batches(ports, shard, start, patience));
             while let Some(records) = batches.try_next().await? {
-                wanted.records(&records);
+                wanted.records(&records, ours);
                 if wanted.is_empty() {
                     break;
                 }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let CreditLimitConfig { service: config, forward } = CreditLimitConfig::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.store(&config.store, &config.stream).await?;
+    let ports = clients.open(&config.store, &config.stream).await?;
     let log = Arc::new(clients.log(forward));
     let projector = Arc::new(Projector::forwarding(CreditLimits, &ports, log));
     let router = credit_limit::router(Arc::clone(&projector));

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let config = Config::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.store(&config.store, &config.stream).await?;
+    let ports = clients.open(&config.store, &config.stream).await?;
     let projector = Arc::new(Projector::new(exceptions::Exceptions, &ports));
     let router = exceptions::router(Arc::clone(&projector));
     Ok(serve(&config, projector, router).await?)

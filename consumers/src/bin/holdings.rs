@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let config = Config::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.store(&config.store, &config.stream).await?;
+    let ports = clients.open(&config.store, &config.stream).await?;
     let store = Store::new(ports.clone(), Settings::default());
     Ok(serve_process(&config, Arc::new(Reactor::new(Holdings, store, &ports))).await?)
 }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let TransfersConfig { service: config, expire_after } = TransfersConfig::from_env()?;
     let clients = aws::connect(&aws::Settings::default()).await?;
-    let ports = clients.store(&config.store, &config.stream).await?;
+    let ports = clients.open(&config.store, &config.stream).await?;
     let store = Store::new(ports.clone(), Settings::default());
     Ok(serve_process(&config, Arc::new(Reactor::new(Transfers { expire_after }, store, &ports))).await?)
 }

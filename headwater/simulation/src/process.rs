@@ -15,7 +15,10 @@ use std::{
 
 use headwater::{
     format::key,
-    memory::{Call, Fault, FaultyLog, FaultyObjects, Heard, Journey, ManualClock, Operation, SeededEntropy},
+    memory::{
+        Call, Fault, FaultyLog, FaultyObjects, Heard, Journey, ManualClock, Operation, SeededEntropy,
+        identity,
+    },
     port::{Log, LogError, ObjectError, Objects, Ports},
 };
 use jiff::SignedDuration;
@@ -89,7 +92,13 @@ impl Process {
         let Services { store, archive, log, told } = Services::of(world);
         let gate = Gate { world: Arc::clone(world), name: name.clone(), life: Arc::clone(&life) };
         let process = Self {
-            ports: Ports { objects: gate.objects(store), log: gate.log(log), clock: clock.clone(), entropy },
+            ports: Ports {
+                objects: gate.objects(store),
+                log: gate.log(log),
+                clock: clock.clone(),
+                entropy,
+                identity: identity(),
+            },
             archive: gate.objects(archive),
             told: gate.log(told),
             name,

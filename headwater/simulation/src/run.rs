@@ -9,9 +9,16 @@ use archiver::{
 use fastrand::Rng;
 use futures::TryStreamExt;
 use headwater::{
-    StreamId, Version,
+    Schemas, StreamId, Version,
+    format::{
+        commit::{Commit, Meta},
+        head::Head,
+        identity::{Identity, Names, StoreId},
+        key,
+        record::Record,
+    },
     invariants::Invariant,
-    port::{Entry, Log, Shard},
+    port::{Clock, Entry, Log, Shard},
 };
 use tokio::{
     runtime::Builder,
@@ -23,6 +30,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use crate::{
     client::{Desk, Habits, Night, session},
     end,
+    ledger::Entry as Booking,
     mapping::{Function, Mapping, STREAM},
     process::Process,
     rebuilds::rebuilds,
@@ -140,15 +148,34 @@ async fn clocks(world: Arc<World>, desk: Arc<Desk>) {
     }
 }
 
-/// Something that is no commit arrives now and then.
+/// Something that is no commit, or another store's, arrives now and then.
 async fn strays(world: Arc<World>) {
     loop {
         sleep(world.time(Duration::from_mins(1))).await;
-        let key = format!("ledger/{}", world.draw(|dice| dice.u8(0..4)));
-        let stray = Entry { key, data: format!("{{\"stray\":{}}}", world.process()).into() };
+        let ledger = format!("ledger/{}", world.draw(|dice| dice.u8(0..4)));
+        let number = world.process();
+        let stray = foreign(&world, &ledger, number).filter(|_| number.is_multiple_of(2));
+        let stray = stray
+            .unwrap_or_else(|| Entry { key: ledger.clone(), data: format!("{{\"stray\":{number}}}").into() });
         // The log in memory takes everything of this size.
         let _ = world.log.put(&[stray]).await;
     }
+}
+
+/// What another store would publish, which has a ledger of this name too: the commit that could be the next one.
+fn foreign(world: &World, ledger: &str, number: u32) -> Option<Entry> {
+    let stream: StreamId = ledger.parse().ok()?;
+    let (_, head) =
+        world.store.all(&key::head(&stream)).into_iter().find(|(at, _)| *at == key::head(&stream))?;
+    let after = Head::decode(&head).ok()?.version;
+    let events = vec![Schemas::FIRST.encode(&Booking::Booked { amount: 1_000 }).ok()?];
+    let (id, at) = (format!("foreign-{number}").parse().ok()?, world.clock.now());
+    let commit = Commit { id, first: after.next(), last: after.next(), at, events, meta: Meta::new() };
+    let names = Names { store: "b".to_owned(), stream: "b".to_owned(), archive: "b".to_owned() };
+    let id = StoreId::try_from("another".to_owned()).ok()?;
+    let record = Record::new(stream, vec![Arc::new(commit)]);
+    let record = record.of(Some(&Identity::new(id, at, names, false)));
+    Some(Entry { key: ledger.to_owned(), data: record.encode().ok()? })
 }
 
 /// Somebody mends the bug in the projection.

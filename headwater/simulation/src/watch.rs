@@ -13,6 +13,7 @@ use headwater::{
         view::View, watermark::Watermark,
     },
     invariants::{self, History, Invariant, Published, Violation},
+    memory,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -204,8 +205,8 @@ impl Watch {
 
     /// Takes in a record that arrived now.
     pub(crate) fn arrived(&mut self, data: &[u8], now: Timestamp) -> Vec<Finding> {
-        // What is no commit is nobody's promise.
-        let Ok(record) = Record::decode(data) else { return Vec::new() };
+        // What is no commit of this store is nobody's promise.
+        let Ok(record) = Record::decode_of(data, memory::identity().known()) else { return Vec::new() };
         if record.kind != <Ledger as headwater::Aggregate>::KIND {
             return self.derived(record);
         }

@@ -12,7 +12,7 @@ use std::{
 
 use fastrand::Rng;
 use headwater::{
-    memory::{ManualClock, MemoryLog, MemoryObjects, SeededEntropy},
+    memory::{ManualClock, MemoryLog, MemoryObjects, SeededEntropy, identity},
     port::Ports,
 };
 use tokio::sync::Notify;
@@ -85,6 +85,7 @@ impl World {
             log: self.log.clone(),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(0)),
+            identity: identity(),
         }
     }
 

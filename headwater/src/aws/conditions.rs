@@ -11,8 +11,8 @@
 use bytes::Bytes;
 use tokio::join;
 
-use super::{AwsObjects, Clients, ConnectError, failure::Failure};
-use crate::port::{ETag, Ports, Precondition};
+use super::{AwsObjects, ConnectError, failure::Failure};
+use crate::port::{ETag, Precondition};
 
 /// Where it is asked: nothing else is there.
 const PROBE: &str = "probe/conditions";
@@ -27,19 +27,6 @@ enum Answer {
     NotImplemented,
     /// Anything else, which says nothing.
     None(Failure),
-}
-
-impl Clients {
-    /// The ports as [`Self::ports`] makes them, for a process that writes: only where S3 keeps conditions.
-    pub async fn store(
-        &self,
-        bucket: impl Into<String>,
-        stream: impl Into<String>,
-    ) -> Result<Ports, ConnectError> {
-        let bucket = bucket.into();
-        self.objects(&*bucket).keeps_conditions().await?;
-        Ok(self.ports(bucket, stream))
-    }
 }
 
 impl AwsObjects {

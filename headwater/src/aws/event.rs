@@ -1,6 +1,6 @@
 //! A record as an event source mapping hands it to a Lambda function.
 
-use aws_lambda_events::kinesis::KinesisEventRecord;
+use aws_lambda_events::kinesis::{KinesisEvent, KinesisEventRecord};
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -32,6 +32,38 @@ pub fn arrival(record: KinesisEventRecord) -> Result<Arrival, InvalidRecord> {
         return Err(invalid("partition key"));
     }
     Ok(Arrival { shard, sequence, at, key: kinesis.partition_key, data: Bytes::from(kinesis.data.0) })
+}
+
+/// A record of a Lambda event that came by another stream than the function's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the record {event_id:?} comes from {arn:?}, and this function reads the Kinesis stream {stream}: check its event source mapping"
+)]
+pub struct WrongStream {
+    /// The record's `eventID`; empty where it has none.
+    pub event_id: String,
+    /// The record's `eventSourceARN`; empty where it has none.
+    pub arn: String,
+    /// The stream that the function is told to read.
+    pub stream: String,
+}
+
+/// Checks that every record of an event came by the Kinesis stream of this name, or by a consumer of it.
+///
+/// # Errors
+///
+/// One came by another stream, or does not say by which.
+pub fn check_stream(event: &KinesisEvent, stream: &str) -> Result<(), WrongStream> {
+    for record in &event.records {
+        let arn = record.event_source_arn.as_deref().unwrap_or_default();
+        let name = arn.strip_prefix("arn:").and_then(|arn| arn.split_once(":stream/"));
+        let name = name.map(|(_, name)| name.split_once('/').map_or(name, |(name, _)| name));
+        if name != Some(stream) {
+            let event_id = record.event_id.clone().unwrap_or_default();
+            return Err(WrongStream { event_id, arn: arn.to_owned(), stream: stream.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Whether Kinesis has shards of this name: it becomes a part of keys.
@@ -69,6 +101,32 @@ mod tests {
         assert_eq!(arrival.sequence.as_str().len(), 56);
         assert_eq!(arrival.at.as_millisecond(), 1_545_084_650_987);
         assert_eq!((arrival.key.as_str(), &*arrival.data), ("account/42", b"{}".as_slice()));
+    }
+
+    #[test]
+    fn a_record_of_another_stream_is_refused() {
+        let by = |arn: Option<&str>| {
+            let mut record = record();
+            record["eventSourceARN"] = arn.into();
+            let event = serde_json::json!({"Records": [record]});
+            check_stream(&serde_json::from_value(event).expect("an event"), "events")
+        };
+        for ours in [
+            "arn:aws:kinesis:eu-central-1:111122223333:stream/events",
+            "arn:aws-cn:kinesis:cn-north-1:111122223333:stream/events/consumer/balance:1545084650",
+        ] {
+            assert_eq!(by(Some(ours)), Ok(()), "{ours}");
+        }
+        for other in [
+            "arn:aws:kinesis:eu-central-1:111122223333:stream/events2",
+            "arn:aws:kinesis:eu-central-1:111122223333:stream/other/consumer/events",
+            "arn:aws:dynamodb:eu-central-1:111122223333:table/events",
+            "events",
+        ] {
+            let refused = by(Some(other)).expect_err(other).to_string();
+            assert!(refused.contains(other) && refused.contains("the Kinesis stream events"), "{refused}");
+        }
+        assert!(by(None).is_err());
     }
 
     #[test]

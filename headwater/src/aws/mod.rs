@@ -16,7 +16,7 @@ mod log;
 mod objects;
 
 pub use self::{
-    event::{InvalidRecord, arrival},
+    event::{InvalidRecord, WrongStream, arrival, check_stream},
     log::AwsLog,
     objects::AwsObjects,
 };
@@ -34,13 +34,19 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tokio::time::timeout;
+use tokio::{join, time::timeout};
 
 use crate::{
     aws::{failure::Failure, gone::Gone},
+    format::key,
+    identity::{self, Contradiction, IdentitySource},
     limits,
     port::{Ports, SystemClock, SystemEntropy},
+    read::Reader,
 };
+
+/// How long the first look at whose a store is may take.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Bytes per second that a connection is trusted to carry: a larger body gets that much more time.
 const BYTES_PER_SECOND: u64 = 4 << 20;
@@ -113,6 +119,9 @@ pub enum ConnectError {
         /// `If-None-Match` or `If-Match`.
         condition: &'static str,
     },
+    /// The store in the bucket has another stream.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
 }
 
 /// The SDK's clients, set up as the library needs them; cheap to clone.
@@ -142,12 +151,47 @@ impl Clients {
 
     /// The ports to this bucket and this stream, with the machine's time and chance.
     pub fn ports(&self, bucket: impl Into<String>, stream: impl Into<String>) -> Ports {
+        let stream = stream.into();
+        let identity = IdentitySource::stored(stream.clone());
         Ports {
             objects: Arc::new(self.objects(bucket)),
             log: Arc::new(self.log(stream)),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            identity,
         }
+    }
+
+    /// The ports for a process that writes: with a look at whose they are, one GET, and only where S3 keeps conditions.
+    ///
+    /// # Errors
+    ///
+    /// The store in this bucket has another stream, or its S3 does not keep conditions. A bucket that does not answer is asked
+    /// again when it is needed.
+    pub async fn open(
+        &self,
+        bucket: impl Into<String>,
+        stream: impl Into<String>,
+    ) -> Result<Ports, ConnectError> {
+        let (bucket, stream) = (bucket.into(), stream.into());
+        let ports = self.ports(&*bucket, &*stream);
+        let reader = Reader::new(&ports).with_patience(LOOK);
+        let (kept, found) = join!(
+            async { self.objects(&*bucket).keeps_conditions().await },
+            identity::read(&reader, key::IDENTITY)
+        );
+        kept?;
+        match found {
+            Ok(Some(identity)) => {
+                Contradiction::check(&identity, Some(&stream), None)?;
+                return Ok(Ports { identity: IdentitySource::fixed(identity), ..ports });
+            }
+            Ok(None) => {
+                tracing::warn!("the store's bucket has no {}: its records carry no id", key::IDENTITY);
+            }
+            Err(error) => tracing::warn!(%error, "which store this is will be asked again"),
+        }
+        Ok(ports)
     }
 
     /// The S3 client, for what the port has no word for.

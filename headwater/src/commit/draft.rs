@@ -188,8 +188,8 @@ impl Draft {
 
 /// The most bytes that the record's fields take beside its commits, with its partition key.
 fn envelope(head: &Head) -> usize {
-    // The stream stands in the record and in the key, and JSON may escape a character sixfold.
-    128 + 8 * head.stream.as_str().len()
+    // The stream stands in the record and in the key, and JSON may escape a character sixfold. The store's id has 64 bytes at most.
+    208 + 8 * head.stream.as_str().len()
 }
 
 /// The most bytes that a commit adds to a record.

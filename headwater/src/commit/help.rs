@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
@@ -14,6 +15,7 @@ use crate::{
     error::StoreError,
     format::{commit::Commit, record::Record},
     id::StreamId,
+    identity::IdentitySource,
     metric,
     port::Ports,
     publish::Publisher,
@@ -23,6 +25,7 @@ use crate::{
 
 /// Publishes what others may have left unpublished.
 pub(super) struct Help {
+    identity: IdentitySource,
     pub(super) publisher: Publisher,
     reader: Reader,
     cache: Arc<Cache>,
@@ -32,7 +35,8 @@ pub(super) struct Help {
 impl Help {
     /// Help with a publisher of its own.
     pub(super) fn new(ports: &Ports, reader: Reader, cache: Arc<Cache>, linger: Duration) -> Self {
-        Self { publisher: Publisher::new(ports, linger), reader, cache, settled: Settled::default() }
+        let (identity, publisher) = (ports.identity.clone(), Publisher::new(ports, linger));
+        Self { identity, publisher, reader, cache, settled: Settled::default() }
     }
 
     /// Sees to it that the newest write of this head is in Kinesis: it is known to be, or the relay has verified it, or it
@@ -53,7 +57,8 @@ impl Help {
             let commits = known.head.newest_commits();
             let commit = commits.last().map(|commit| commit.id.as_str());
             tracing::debug!(%stream, commit, version = %known.head.version, "help");
-            let record = record(stream, commits.to_vec())?;
+            self.identified().await?;
+            let record = self.record(stream, commits.to_vec())?;
             let span = trace::publication(stream, commits, "helper");
             let publish = self.publisher.publish(stream, record, last).instrument(span);
             let published = timeout_at(until, publish).await;
@@ -83,10 +88,15 @@ impl Help {
         let same = read.modified.filter(|_| read.etag == known.etag);
         same.ok_or_else(|| StoreError::Unavailable("the head was replaced meanwhile: retry".into()))
     }
-}
 
-/// The record of commits.
-pub(super) fn record(stream: &StreamId, commits: Vec<Arc<Commit>>) -> Result<bytes::Bytes, StoreError> {
-    let record = Record::new(stream.clone(), commits);
-    record.encode().map_err(|error| StoreError::corrupt(stream.as_str(), &error))
+    /// Sees to it that it is known whose the records are. It is before a swap: after one a record must be possible.
+    pub(super) async fn identified(&self) -> Result<(), StoreError> {
+        self.identity.lately(&self.reader).await.map(drop)
+    }
+
+    /// The record of commits.
+    pub(super) fn record(&self, stream: &StreamId, commits: Vec<Arc<Commit>>) -> Result<Bytes, StoreError> {
+        let record = Record::new(stream.clone(), commits).of(self.identity.known());
+        record.encode().map_err(|error| StoreError::corrupt(stream.as_str(), &error))
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     cache::{Cache, Known},
     claim::Claims,
     draft::Draft,
-    help::{Help, record},
+    help::Help,
     ids::Ids,
     paging,
     swap::{Swap, swap},
@@ -241,8 +241,11 @@ impl Inner {
         (decided, later)
     }
 
-    /// Publishes the base's newest write, where that is needed and not known to be done.
+    /// Looks up whose the records are, and publishes the base's newest write, where that is needed and not known to be done.
     async fn help(&self, draft: &Draft, decided: &[Decided], deadline: Instant) -> Result<(), StoreError> {
+        if !draft.commits.is_empty() {
+            self.help.identified().await?;
+        }
         let base = &draft.base;
         let repeats = |(_, decision): &Decided| matches!(decision, Ok(Decision::Repeat(first)) if *first >= base.head.newest_write);
         if base.published || (draft.commits.is_empty() && !decided.iter().any(repeats)) {
@@ -296,7 +299,7 @@ impl Inner {
         let stream = draft.base.head.stream.clone();
         let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
         let commits = draft.commits.clone();
-        let record = match record(&stream, draft.commits) {
+        let record = match self.help.record(&stream, draft.commits) {
             Ok(record) => record,
             Err(error) => {
                 tracing::error!(%stream, version = %newest, %error, "committed, and no record can be made of it");

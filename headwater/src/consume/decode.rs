@@ -1,7 +1,7 @@
 //! Decoding: arrivals become commits, grouped by the view that they feed.
 //!
-//! What is no record of a known format is passed over with a warning: the archiver keeps it in quarantine, and if it held
-//! a commit after all, the next record of its stream shows the gap.
+//! What is no record of a known format, or another store's, is passed over with a warning: the archiver keeps it in quarantine,
+//! and if it held a commit of this store after all, the next record of its stream shows the gap.
 
 use std::{
     collections::BTreeMap,
@@ -12,9 +12,12 @@ use tracing::{error, warn};
 
 use super::{projection::Projection, reads::reads, rule::StreamCommit};
 use crate::{
-    format::record::Record,
+    format::{
+        identity::Identity,
+        record::{NotOurs, Record},
+    },
     id::{StreamId, check_segment},
-    limits,
+    limits, metric,
     port::{Arrival, Sequence},
 };
 
@@ -28,11 +31,20 @@ pub(super) struct Feed {
 }
 
 /// Groups the commits of a batch by the view that they feed.
-pub(super) fn decode<P: Projection>(projection: &P, arrivals: &[Arrival]) -> BTreeMap<String, Feed> {
+pub(super) fn decode<P: Projection>(
+    projection: &P,
+    ours: Option<&Identity>,
+    arrivals: &[Arrival],
+) -> BTreeMap<String, Feed> {
     let mut feeds: BTreeMap<String, Feed> = BTreeMap::new();
     for Arrival { shard, sequence, data, .. } in arrivals {
-        let Record { stream, commits, .. } = match Record::decode(data) {
+        let Record { stream, commits, .. } = match Record::decode_of(data, ours) {
             Ok(record) => record,
+            Err(NotOurs::Foreign(cause)) => {
+                metric::count(metric::FOREIGN, 1);
+                error!(projection = P::NAME, shard, %sequence, %cause, "passed over a record of another store");
+                continue;
+            }
             Err(cause) => {
                 warn!(projection = P::NAME, shard, %sequence, %cause, "passed over what is no record");
                 continue;
@@ -48,6 +60,18 @@ pub(super) fn decode<P: Projection>(projection: &P, arrivals: &[Arrival]) -> BTr
             .extend(commits.into_iter().map(|commit| StreamCommit { stream: stream.clone(), commit }));
     }
     feeds
+}
+
+/// What must come again where a batch could not be looked at: all of it.
+pub(super) fn all(arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
+    let mut lowest: BTreeMap<String, Sequence> = BTreeMap::new();
+    for Arrival { shard, sequence, .. } in arrivals {
+        let least = lowest.entry(shard.clone()).or_insert_with(|| sequence.clone());
+        if sequence < least {
+            *least = sequence.clone();
+        }
+    }
+    lowest
 }
 
 /// The view that a stream feeds; `None` where it is of no kind that the projection reads, or the projection says so. A key

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     error::StoreError,
     event::StoredEvent,
-    format::{commit::Commit, record::Record},
+    format::{commit::Commit, identity::Identity, record::Record},
     id::{StreamId, Version},
     limits, metric,
     port::{Entropy, Entry, Log, LogError, backoff},
@@ -98,7 +98,9 @@ pub(super) fn commit(derived: Derived, cause: &StreamCommit) -> Result<StreamCom
     let commit =
         Commit { id: cause.commit.id.clone(), first: after.next(), last, at: cause.commit.at, events, meta };
     let next = StreamCommit { stream, commit: Arc::new(commit) };
-    let bytes = encode(std::slice::from_ref(&next))?.map_or(0, |entry| entry.data.len() + entry.key.len());
+    let bytes = encode(std::slice::from_ref(&next), None)?;
+    // Beside them there is the store's id.
+    let bytes = bytes.map_or(0, |entry| entry.data.len() + entry.key.len() + 80);
     if bytes > limits::RECORD_BYTES {
         let most = limits::RECORD_BYTES;
         return Err(format!("the derived commit takes {bytes} bytes, and a record {most}"));
@@ -110,11 +112,13 @@ pub(super) fn commit(derived: Derived, cause: &StreamCommit) -> Result<StreamCom
 pub(super) async fn publish(
     log: &dyn Log,
     entropy: &dyn Entropy,
+    ours: Option<&Identity>,
     derived: &[StreamCommit],
 ) -> Result<(), StoreError> {
     let deadline = Instant::now() + PATIENCE;
     for record in pack(derived) {
-        let Some(entry) = encode(record).map_err(|reason| StoreError::Unavailable(reason.into()))? else {
+        let Some(entry) = encode(record, ours).map_err(|reason| StoreError::Unavailable(reason.into()))?
+        else {
             continue;
         };
         put(log, entropy, entry, deadline).await?;
@@ -172,9 +176,9 @@ fn pack(derived: &[StreamCommit]) -> impl Iterator<Item = &[StreamCommit]> {
 }
 
 /// The record of some commits of one stream.
-fn encode(derived: &[StreamCommit]) -> Result<Option<Entry>, String> {
+fn encode(derived: &[StreamCommit], ours: Option<&Identity>) -> Result<Option<Entry>, String> {
     let Some(StreamCommit { stream, .. }) = derived.first() else { return Ok(None) };
     let commits = derived.iter().map(|next| Arc::clone(&next.commit)).collect();
-    let data = Record::new(stream.clone(), commits).encode().map_err(|error| error.to_string())?;
+    let data = Record::new(stream.clone(), commits).of(ours).encode().map_err(|error| error.to_string())?;
     Ok(Some(Entry { key: stream.as_str().to_owned(), data }))
 }

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{Instrument, error};
 
 use super::{
-    decode::{Feed, decode},
+    decode::{Feed, all, decode},
     fold::{Base, Folded, Rules, fold},
     forward::{self, Forward},
     generation::{Generations, Known},
@@ -35,6 +35,7 @@ use super::{
 use crate::{
     error::StoreError,
     format::{key, pointer::Pointer, view::View},
+    identity::IdentitySource,
     metric,
     port::{Arrival, Clock, Entropy, Got, Log, ObjectError, Objects, Ports, Precondition, Sequence, backoff},
     read::Reader,
@@ -57,6 +58,7 @@ pub struct Projector<P: Projection> {
     pub(super) generations: Generations,
     pub(super) objects: Arc<dyn Objects>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) identity: IdentitySource,
     forward: Option<Arc<dyn Log>>,
 }
 
@@ -94,6 +96,7 @@ impl<P: Projection> Projector<P> {
             generations: Generations::new(P::NAME, ports),
             objects: Arc::clone(&ports.objects),
             entropy: Arc::clone(&ports.entropy),
+            identity: ports.identity.clone(),
             forward: None,
         }
     }
@@ -114,7 +117,14 @@ impl<P: Projection> Projector<P> {
     /// Takes a batch in. Answers with what must come again because the world failed: per shard, the lowest sequence number
     /// of the records that feed a view which was not written; all later records of that shard should come again too.
     pub async fn project(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
-        let feeds = decode(&self.rules.projection, arrivals);
+        let ours = match self.identity.now(&self.reader).await {
+            Ok(ours) => ours,
+            Err(cause) => {
+                again(P::NAME, "the whole batch", &cause);
+                return all(arrivals);
+            }
+        };
+        let feeds = decode(&self.rules.projection, ours, arrivals);
         if feeds.is_empty() {
             return BTreeMap::new();
         }
@@ -175,7 +185,7 @@ impl<P: Projection> Projector<P> {
                 return Ok(view);
             }
             if let Some(log) = &self.forward {
-                forward::publish(&**log, &*self.entropy, &derived).await?;
+                forward::publish(&**log, &*self.entropy, self.identity.known(), &derived).await?;
             }
             match self.put(&object, &view, only).await? {
                 Put::Stands => {

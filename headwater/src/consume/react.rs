@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use tracing::{Instrument, error};
 
 use super::{
-    decode::{Feed, decode, view_key},
+    decode::{Feed, all, decode, view_key},
     fold::park,
     heal::Heads,
     park::Unparked,
@@ -145,7 +145,14 @@ impl<P: Process> Reactor<P> {
     /// Reacts to a batch. Answers with what must come again because the world failed: per shard, the lowest sequence
     /// number of the records of a stream that was not reacted to; all later records of that shard should come again too.
     pub async fn react(&self, arrivals: &[Arrival]) -> BTreeMap<String, Sequence> {
-        let feeds = decode(self.views.projection(), arrivals);
+        let ours = match self.views.identity.now(&self.views.reader).await {
+            Ok(ours) => ours,
+            Err(cause) => {
+                again(P::NAME, "the whole batch", &cause);
+                return all(arrivals);
+            }
+        };
+        let feeds = decode(self.views.projection(), ours, arrivals);
         let batch = trace::batch(P::NAME, &feeds, arrivals.len());
         let turns = feeds.into_iter().map(|(key, feed)| self.feed(key, feed));
         let turns = stream::iter(turns).buffer_unordered(VIEWS_AT_A_TIME).collect();

@@ -23,6 +23,8 @@ pub const VIEWS: &str = "views/";
 pub const TIMERS: &str = "timers/";
 /// The prefix of all pointers.
 pub const POINTERS: &str = "projections/";
+/// The store's identity.
+pub const IDENTITY: &str = "store.json";
 /// The relay's watermark.
 pub const WATERMARK: &str = "relay/watermark";
 
@@ -98,6 +100,11 @@ pub fn pointer(projection: &str) -> String {
 /// The projection whose views stand under a segment of [`VIEWS`], as `balance` or `balance@3`.
 pub fn projection_of(segment: &str) -> Option<String> {
     decode_segment(segment.split_once('@').map_or(segment, |(projection, _)| projection))
+}
+
+/// `stores/{stream}.json`: in the archive's bucket, the identity of the store whose commits come by the Kinesis stream `stream`.
+pub fn archived_identity(stream: &str) -> String {
+    format!("stores/{}.json", encode_segment(stream))
 }
 
 /// The prefix of everything in quarantine from the Kinesis stream `stream`.

@@ -1,5 +1,5 @@
-//! What is stored and sent, a file per format: [`attempt`], [`claim`], [`commit`], [`head`], [`page`], [`mod@pointer`], [`record`],
-//! [`snapshot`], [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
+//! What is stored and sent, a file per format: [`attempt`], [`claim`], [`commit`], [`head`], [`mod@identity`], [`page`],
+//! [`mod@pointer`], [`record`], [`snapshot`], [`timer`], [`view`], [`watermark`]; and the [`key`]s they stand under.
 //!
 //! Every object begins with its format number, and a reader refuses one that it does not know: [`FormatError`]. Each
 //! file has a golden text that a change must not break, and a property test that what is written is read back.
@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod claim;
 pub mod commit;
 pub mod head;
+pub mod identity;
 pub mod key;
 pub mod page;
 pub mod pointer;

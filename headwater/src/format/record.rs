@@ -1,16 +1,33 @@
 //! A record: what travels in Kinesis, one or more consecutive commits of one stream under the key of that stream.
 //!
-//! `kind` and `types` stand outside the commits, so that an event source mapping can filter on them.
+//! `kind` and `types` stand outside the commits, so that an event source mapping can filter on them. `store` is the id of the
+//! store that holds the commits; records of before stores had one carry none.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Format, FormatError, commit, commit::Commit, head::Head};
+use super::{
+    Format, FormatError, commit,
+    commit::Commit,
+    head::Head,
+    identity::{self, Foreign, Identity, StoreId},
+};
 use crate::id::StreamId;
 
 const OBJECT: &str = "record";
+
+/// Why what arrived is no record of this store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOurs {
+    /// It is no record.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// It is another store's.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+}
 
 /// Consecutive commits of one stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +35,9 @@ pub struct Record {
     format: Format<1>,
     /// The stream's kind.
     pub kind: String,
+    /// The store that holds the commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreId>,
     /// The stream: also the partition key.
     pub stream: StreamId,
     /// The types of the events, each once, in order of appearance.
@@ -27,7 +47,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of `commits`.
+    /// The record of `commits`, of no store yet: see [`Self::of`].
     pub fn new(stream: StreamId, commits: Vec<Arc<Commit>>) -> Self {
         let mut types: Vec<String> = Vec::new();
         for event in commits.iter().flat_map(|commit| &commit.events) {
@@ -35,7 +55,13 @@ impl Record {
                 types.push(event.name.clone());
             }
         }
-        Self { format: Format, kind: stream.kind().to_owned(), stream, types, commits }
+        Self { format: Format, kind: stream.kind().to_owned(), store: None, stream, types, commits }
+    }
+
+    /// The record as one of the store with this identity.
+    #[must_use]
+    pub fn of(self, store: Option<&Identity>) -> Self {
+        Self { store: store.map(|store| store.id.clone()), ..self }
     }
 
     /// The record of a head's newest write; `None` where the head has no commits.
@@ -51,6 +77,17 @@ impl Record {
         if record.commits.is_empty() || record.kind != record.stream.kind() {
             return Err(FormatError::new(OBJECT, "needs a commit, and the kind of its stream"));
         }
+        Ok(record)
+    }
+
+    /// Reads and checks a record, and that it is of the store with this identity.
+    ///
+    /// # Errors
+    ///
+    /// It is no record, or another store's: it must change nothing.
+    pub fn decode_of(bytes: &[u8], ours: Option<&Identity>) -> Result<Self, NotOurs> {
+        let record = Self::decode(bytes)?;
+        identity::check(ours, &record)?;
         Ok(record)
     }
 
@@ -82,8 +119,10 @@ mod tests {
 
     #[test]
     fn the_golden_record_stands() {
-        let golden = golden::read("record.json");
-        golden::check("record.json", &Record::decode(&golden).expect("decodes").encode().expect("encodes"));
+        for name in ["record.json", "record-of-a-store.json"] {
+            let golden = golden::read(name);
+            golden::check(name, &Record::decode(&golden).expect("decodes").encode().expect("encodes"));
+        }
     }
 
     #[test]

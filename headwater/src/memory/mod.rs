@@ -33,7 +33,13 @@ pub use self::{
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::port::Ports;
+use jiff::Timestamp;
+
+use crate::{
+    format::identity::{Identity, Names, StoreId},
+    identity::IdentitySource,
+    port::Ports,
+};
 
 /// Shards of a [`World`]'s log.
 const SHARDS: usize = 4;
@@ -70,8 +76,17 @@ impl World {
             log: self.log.clone(),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
+            identity: identity(),
         }
     }
+}
+
+/// The identity of every store in memory. It takes records without an id too: tests make them by hand.
+pub fn identity() -> IdentitySource {
+    let name = |name: &str| name.to_owned();
+    let names = Names { store: name("memory"), stream: name("memory"), archive: name("memory") };
+    let id = StoreId::try_from(name("memory")).unwrap_or_else(|_| unreachable!("it is one word"));
+    IdentitySource::fixed(Identity::new(id, Timestamp::UNIX_EPOCH, names, true))
 }
 
 /// The ports to a new [`World`].

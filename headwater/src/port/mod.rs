@@ -19,6 +19,8 @@ pub use self::{
 
 use std::sync::Arc;
 
+use crate::identity::IdentitySource;
+
 /// All that the library knows of the world.
 #[derive(Clone)]
 pub struct Ports {
@@ -30,6 +32,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids and jitter.
     pub entropy: Arc<dyn Entropy>,
+    /// Which store this is: records of another one change nothing.
+    pub identity: IdentitySource,
 }
 
 impl std::fmt::Debug for Ports {

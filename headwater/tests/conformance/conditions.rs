@@ -35,8 +35,7 @@ async fn an_s3_that_ignores_a_condition_is_not_written_to() {
     for (kept, ignored) in
         [(&["if-match"] as &[_], "If-None-Match"), (&["if-none-match"], "If-Match"), (&[], "If-None-Match")]
     {
-        let refused =
-            keeping(kept).await.store("store", "commits").await.expect_err("it ignores a condition");
+        let refused = keeping(kept).await.open("store", "commits").await.expect_err("it ignores a condition");
         assert!(
             matches!(&refused, ConnectError::Unconditional { condition, .. } if *condition == ignored),
             "{refused}"
@@ -44,7 +43,7 @@ async fn an_s3_that_ignores_a_condition_is_not_written_to() {
         let words = refused.to_string();
         assert!(words.contains("store") && words.contains(ignored) && words.contains("127.0.0.1"), "{words}");
     }
-    keeping(&["if-match", "if-none-match"]).await.store("store", "commits").await.expect("it keeps both");
+    keeping(&["if-match", "if-none-match"]).await.open("store", "commits").await.expect("it keeps both");
 }
 
 #[tokio::test]
@@ -53,7 +52,7 @@ async fn an_s3_that_keeps_conditions_is_asked_in_two_requests_once_the_object_is
     aws.create_bucket("store").expect("a bucket");
     for asked in [3, 5] {
         let clients = clients(aws.endpoint()).await;
-        clients.store("store", "commits").await.expect("it keeps conditions");
+        clients.open("store", "commits").await.expect("it keeps conditions");
         assert_eq!(aws.counts().of("s3:PutObject").requests, asked);
     }
     assert_eq!(aws.counts().of_status("s3:PutObject", 200).requests, 1, "the object is written once");
@@ -69,6 +68,6 @@ async fn an_s3_that_does_not_know_conditions_is_refused_and_one_that_does_not_sa
         let status = http::StatusCode::from_u16(status).expect("a status");
         aws.on_request(move |_: &Request| Fault::Respond(status, code));
         let clients = hasty_clients(aws.endpoint()).await;
-        assert_eq!(clients.store("store", "commits").await.is_err(), refused, "{code}");
+        assert_eq!(clients.open("store", "commits").await.is_err(), refused, "{code}");
     }
 }

@@ -94,7 +94,7 @@ pub async fn show(
     let audit = Audit {
         ports: connection.ports.clone(),
         archive: connection.archive.clone(),
-        stream: connection.target.stream.clone(),
+        stream: connection.names.stream.clone(),
         grace,
         checks: checks::all(),
         repair,

@@ -3,7 +3,7 @@
 //! The journey of a command, which is also the order of the modules:
 //!
 //! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
-//! 2. the command does its work: [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`],
+//! 2. the command does its work: [`adopt`], [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`],
 //!    [`rebuild`], [`audit`];
 //! 3. what it finds goes through `output`, for people or as JSON lines;
 //! 4. `failure` says what went wrong and what to do next.
@@ -11,6 +11,7 @@
 //! [`up`], [`demo`] and [`soak`] bring their own store along: [`cluster`] starts everything on this machine, [`drive`] sends
 //! commands to it, and [`check`] looks at what then stands. [`mod@bench`] measures how fast it all is.
 
+pub mod adopt;
 pub mod audit;
 pub mod bench;
 pub mod check;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headwater_tool::{
-    EXIT_CODES, audit, bench, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak, tail,
-    unpark, up, usage,
+    EXIT_CODES, adopt, audit, bench, demo, exit, import, log, parked, read, rebuild, replay, simulate, soak,
+    tail, unpark, up, usage,
 };
 
 /// An event store on S3, Kinesis and Lambda: fill it, look into it, mend it.
@@ -23,6 +23,7 @@ enum Command {
     Soak(soak::Args),
     Bench(bench::Args),
     Simulate(simulate::Args),
+    Adopt(adopt::Args),
     Import(import::Args),
     Read(read::Args),
     Tail(tail::Args),
@@ -46,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Soak(args) => soak::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Adopt(args) => adopt::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Read(args) => read::run(args).await,
         Command::Tail(args) => tail::run(args).await,

@@ -58,7 +58,7 @@ pub async fn show(
     }
     output.flush()?;
     if !found && matches!(reader.head(stream, None).await?, HeadRead::Missing) {
-        return Err(Failure::NoStream { stream: stream.clone(), bucket: connection.target.store.clone() });
+        return Err(Failure::NoStream { stream: stream.clone(), bucket: connection.names.store.clone() });
     }
     Ok(())
 }

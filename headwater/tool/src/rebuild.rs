@@ -90,13 +90,14 @@ async fn run_on(
     // What a projection forwards goes to a stream of its own; of the store's stream only the archive is read.
     let (target, needs): (Target, &[Need]) =
         match args.forward.clone().filter(|_| args.projection == Views::CreditLimit) {
-            Some(stream) => {
-                (Target { stream, ..args.target.clone() }, &[Need::Writes, Need::Archive, Need::Stream])
-            }
+            Some(stream) => (
+                Target { forward: Some(stream), ..args.target.clone() },
+                &[Need::Writes, Need::Archive, Need::Stream],
+            ),
             None => (args.target.clone(), &[Need::Writes, Need::Archive]),
         };
     let connection = target.connect(needs).await?;
-    let (ports, stream) = (&connection.ports, args.target.stream.as_str());
+    let (ports, stream) = (&connection.ports, connection.names.stream.as_str());
     let replay = |kind| {
         let (archive, entropy) = (Arc::clone(&connection.archive), Arc::clone(&ports.entropy));
         Replay::new(archive, entropy, stream).kind(kind)

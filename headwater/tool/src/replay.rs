@@ -88,7 +88,7 @@ pub async fn show(
     output: &mut Output,
     bar: &ProgressBar,
 ) -> Result<Summary, Failure> {
-    let stream = &connection.target.stream;
+    let stream = &connection.names.stream;
     let mut replay = Replay::new(connection.archive.clone(), connection.ports.entropy.clone(), stream);
     if let Some(day) = from {
         replay = replay.from(day);

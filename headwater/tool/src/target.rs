@@ -1,26 +1,35 @@
 //! Where the tool speaks to: AWS, something that listens like it, or a directory of one's own.
 //!
 //! 1. [`Target`] is what the command line and the environment say.
-//! 2. [`Target::connect`] finds region and credentials, for an endpoint on this machine without any configuration; with
-//!    `--data` it starts the embedded AWS for as long as the command takes.
-//! 3. What the command needs is asked for once ([`Need`]), so that a missing bucket is told at once and with what to do
+//! 2. [`Target::connect`] finds region and credentials, for an endpoint on this machine without any configuration ([`endpoint`]);
+//!    with `--data` it starts the embedded AWS for as long as the command takes.
+//! 3. The store says which stream and archive are its own; a flag that says otherwise is an error ([`whose`]).
+//! 4. What the command needs is asked for once ([`Need`]), so that a missing bucket is told at once and with what to do
 //!    ([`Unreachable`]), and not after retries.
 
+pub(crate) mod endpoint;
 mod probe;
 mod unreachable;
+pub(crate) mod whose;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use aws_sdk_s3::config::Credentials;
 use clap::Args;
 use headwater::{
-    aws::{self, Clients, Settings},
+    aws::{self, Clients},
+    format::identity::{Identity, Names},
     port::{Objects, Ports},
 };
 use localstack::{LocalAws, Options};
 use reqwest::Url;
 
+use self::endpoint::Endpoints;
 pub use self::{probe::Need, unreachable::Unreachable};
+
+/// The usual name of a stream.
+const STREAM: &str = "headwater";
+/// The usual name of an archive's bucket.
+const ARCHIVE: &str = "headwater-archive";
 
 /// Shards of a stream that `--data` creates.
 const SHARDS: u32 = 4;
@@ -33,9 +42,10 @@ const LOCAL_PACE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Where the store is")]
 pub struct Target {
-    /// Where S3 and Kinesis listen, as `http://127.0.0.1:4566`. Without it: where the AWS configuration says. On this
-    /// machine neither a region nor credentials are needed
-    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL", value_parser = endpoint)]
+    /// Where S3 and Kinesis listen, as `http://127.0.0.1:4566`. Without it: where the AWS configuration says, as
+    /// `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL_KINESIS`. On this machine neither a region nor credentials
+    /// are needed
+    #[arg(long, value_name = "URL", value_parser = endpoint::parse)]
     pub endpoint: Option<Url>,
     /// Use the embedded AWS on this directory while the command runs, instead of an endpoint; bucket and stream are
     /// created if missing
@@ -44,12 +54,15 @@ pub struct Target {
     /// The store's bucket
     #[arg(long, env = "HEADWATER_STORE", value_name = "BUCKET", default_value = "headwater-store")]
     pub store: String,
-    /// The archive's bucket
-    #[arg(long, env = "HEADWATER_ARCHIVE", value_name = "BUCKET", default_value = "headwater-archive")]
-    pub archive: String,
-    /// The Kinesis stream
-    #[arg(long, env = "HEADWATER_STREAM", value_name = "NAME", default_value = "headwater")]
-    pub stream: String,
+    /// The archive's bucket; the store says which it is
+    #[arg(long, env = "HEADWATER_ARCHIVE", value_name = "BUCKET")]
+    pub archive: Option<String>,
+    /// The Kinesis stream; the store says which it is
+    #[arg(long, env = "HEADWATER_STREAM", value_name = "NAME")]
+    pub stream: Option<String>,
+    /// The stream that the command writes to, where it is not the store's: what a projection forwards to.
+    #[arg(skip)]
+    pub forward: Option<String>,
 }
 
 /// A target that answered.
@@ -58,10 +71,11 @@ pub struct Connection {
     pub ports: Ports,
     /// The archive's bucket.
     pub archive: Arc<dyn Objects>,
-    /// What was asked for.
-    pub target: Target,
+    /// The store, its stream and its archive.
+    pub names: Names,
     /// The least time between two reads of a shard.
     pub pace: Duration,
+    clients: Clients,
     /// Stops when it is dropped.
     _embedded: Option<LocalAws>,
 }
@@ -70,112 +84,75 @@ impl Target {
     /// Connects, and asks for what is needed.
     pub async fn connect(&self, needs: &[Need]) -> Result<Connection, Unreachable> {
         let embedded = self.embedded().await?;
-        let local = embedded.is_some() || self.endpoint.as_ref().is_some_and(is_loopback);
-        let settings = match (&embedded, &self.endpoint) {
-            (Some(aws), _) => Settings::local(aws.endpoint()),
-            (None, Some(endpoint)) => configured(endpoint, |name| std::env::var_os(name).is_some()),
-            (None, None) => Settings::default(),
+        let endpoints = match &embedded {
+            Some(aws) => Endpoints::embedded(aws.endpoint()),
+            None => Endpoints::of(self.endpoint.as_ref(), |name| std::env::var(name).ok())?,
         };
-        let place = settings.endpoint.clone().unwrap_or_else(|| "AWS".to_owned());
+        let settings = endpoints.settings(|name| std::env::var_os(name).is_some());
         let clients: Clients = aws::connect(&settings).await.map_err(Unreachable::Configuration)?;
-        probe::all(&clients, self, &place, needs).await?;
+        probe::store(&clients, &self.store, &endpoints, needs).await?;
+        let identity = whose::find(&clients, self, needs, &endpoints).await?;
+        probe::conditions(&clients, &self.store, needs).await?;
+        let names = self.names(identity.as_ref());
+        let publishes_to = self.forward.as_ref().unwrap_or(&names.stream);
+        probe::others(&clients, &names.archive, publishes_to, &endpoints, needs).await?;
+        let ports = clients.ports(&names.store, &names.stream);
+        let log = Arc::new(clients.log(publishes_to));
         Ok(Connection {
-            ports: clients.ports(&self.store, &self.stream),
-            archive: Arc::new(clients.objects(&self.archive)),
-            target: self.clone(),
-            pace: if local { LOCAL_PACE } else { AWS_PACE },
+            ports: Ports { log, ..ports },
+            archive: Arc::new(clients.objects(&names.archive)),
+            names,
+            clients,
+            pace: if endpoints.are_loopback() { LOCAL_PACE } else { AWS_PACE },
             _embedded: embedded,
         })
     }
 
+    /// What is asked for, else what the store says, else what is usual.
+    fn names(&self, identity: Option<&Identity>) -> Names {
+        let own = |name: fn(&Names) -> &String| identity.map(|identity| name(&identity.names).clone());
+        let stream = self.stream.clone().or_else(|| own(|names| &names.stream));
+        let archive = self.archive.clone().or_else(|| own(|names| &names.archive));
+        Names {
+            store: self.store.clone(),
+            stream: stream.unwrap_or_else(|| STREAM.to_owned()),
+            archive: archive.unwrap_or_else(|| ARCHIVE.to_owned()),
+        }
+    }
+
+    /// Starts the embedded AWS, with a store on it.
     async fn embedded(&self) -> Result<Option<LocalAws>, Unreachable> {
         let Some(data) = &self.data else { return Ok(None) };
         let options = Options { port: 0, data: Some(data.clone()), ..Options::default() };
         let aws = LocalAws::start(options).await.map_err(Unreachable::Start)?;
-        for bucket in [&self.store, &self.archive] {
-            aws.create_bucket(bucket).map_err(Unreachable::Create)?;
+        aws.create_bucket(&self.store).map_err(Unreachable::Create)?;
+        let endpoints = Endpoints::embedded(aws.endpoint());
+        let clients =
+            aws::connect(&endpoints.settings(|_| false)).await.map_err(Unreachable::Configuration)?;
+        let found = whose::find(&clients, self, &[Need::Store], &endpoints).await?;
+        let names = self.names(found.as_ref());
+        aws.create_bucket(&names.archive).map_err(Unreachable::Create)?;
+        aws.create_stream(&names.stream, SHARDS).await.map_err(Unreachable::Create)?;
+        if found.is_none() {
+            whose::create(&clients, &names).await?;
         }
-        aws.create_stream(&self.stream, SHARDS).await.map_err(Unreachable::Create)?;
         Ok(Some(aws))
+    }
+}
+
+impl Connection {
+    /// Makes the bucket a store, unless it is one; tells its identity.
+    ///
+    /// # Errors
+    ///
+    /// The stream's archive is another store's, or a bucket does not answer.
+    pub async fn adopt(&self) -> Result<Identity, Unreachable> {
+        whose::create(&self.clients, &self.names).await
     }
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("target", &self.target).finish_non_exhaustive()
-    }
-}
-
-/// How to ask an endpoint. One on this machine needs no configuration: what the environment does not set is made up, so
-/// that credentials from a file never go to a process that only listens here.
-fn configured(endpoint: &Url, is_set: impl Fn(&str) -> bool) -> Settings {
-    let mut settings = Settings {
-        endpoint: Some(endpoint.as_str().trim_end_matches('/').to_owned()),
-        ..Settings::default()
-    };
-    let none_of = |names: &[&str]| !names.iter().any(|name| is_set(name));
-    if is_loopback(endpoint) {
-        if none_of(&["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"]) {
-            settings.region = Some("us-east-1".to_owned());
-        }
-        if none_of(&["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"]) {
-            settings.credentials = Some(Credentials::new("local", "local", None, None, "headwater"));
-        }
-    }
-    settings
-}
-
-fn is_loopback(endpoint: &Url) -> bool {
-    let host = endpoint.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
-}
-
-/// An endpoint as a command line gives it.
-pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| "an endpoint reads http://host:port".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_needs_no_configuration() {
-        for text in
-            ["http://127.0.0.1:4566", "http://localhost:4566/", "http://[::1]:4566", "http://127.1.2.3"]
-        {
-            let settings = configured(&endpoint(text).expect("an endpoint"), |_| false);
-            assert_eq!(settings.region.as_deref(), Some("us-east-1"), "{text}");
-            let credentials = settings.credentials.expect("made up");
-            assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("local", "local"));
-        }
-    }
-
-    #[test]
-    fn what_the_environment_says_goes_first() {
-        let local = endpoint("http://127.0.0.1:4566").expect("an endpoint");
-        let settings = configured(&local, |name| name == "AWS_REGION" || name == "AWS_ACCESS_KEY_ID");
-        assert_eq!((settings.region, settings.credentials.is_none()), (None, true));
-    }
-
-    #[test]
-    fn another_machine_never_gets_made_up_credentials() {
-        for text in [
-            "https://kinesis.eu-west-1.amazonaws.com",
-            "http://10.0.0.7:4566",
-            "http://localhost.example.org",
-        ] {
-            let settings = configured(&endpoint(text).expect("an endpoint"), |_| false);
-            assert_eq!((settings.region, settings.credentials.is_none()), (None, true), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_endpoint_is_refused() {
-        for text in ["", "127.0.0.1:4566", "ftp://127.0.0.1", "http://"] {
-            assert!(endpoint(text).is_err(), "{text}");
-        }
+        f.debug_struct("Connection").field("names", &self.names).finish_non_exhaustive()
     }
 }

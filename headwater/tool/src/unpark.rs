@@ -80,7 +80,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // What a projection forwards goes to a stream of its own, and nothing else is published.
     let (target, needs): (Target, &[Need]) =
         match args.forward.clone().filter(|_| args.projection == Known::CreditLimit) {
-            Some(stream) => (Target { stream, ..args.target }, &[Need::Writes, Need::Stream]),
+            Some(stream) => (Target { forward: Some(stream), ..args.target }, &[Need::Writes, Need::Stream]),
             None if matches!(args.projection, Known::Holdings | Known::Transfers) => {
                 (args.target, &[Need::Writes, Need::Stream])
             }

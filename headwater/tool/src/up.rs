@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::{
     Failure,
     cluster::{Cluster, ClusterError, Options, Ports, Relay},
-    target::endpoint,
+    target::endpoint::parse,
 };
 
 /// How long Ctrl-C waits for what is under way.
@@ -22,10 +22,10 @@ pub struct Args {
     data: Option<PathBuf>,
     /// Use S3 and Kinesis that listen there, as `http://127.0.0.1:9000`, instead of the local AWS's: buckets and streams are made there,
     /// while functions and services run here. `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say who asks
-    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    #[arg(long, value_name = "URL", value_parser = parse)]
     endpoint: Option<Url>,
     /// Where Kinesis listens, if elsewhere than at `--endpoint`
-    #[arg(long, value_name = "URL", value_parser = endpoint, requires = "endpoint")]
+    #[arg(long, value_name = "URL", value_parser = parse, requires = "endpoint")]
     kinesis_endpoint: Option<Url>,
     /// The port of the local AWS; the services take 8080 to 8087.
     #[arg(long, default_value_t = localstack::DEFAULT_PORT)]

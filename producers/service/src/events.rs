@@ -36,9 +36,50 @@ fn is_kinesis(payload: &RawValue) -> bool {
     shape.is_ok_and(|shape| shape.records.iter().any(|record| record.event_source == "aws:kinesis"))
 }
 
-/// Whether this is neither events nor a request: what a schedule sends, whatever that says.
-pub(crate) fn is_tick(payload: &RawValue) -> bool {
-    !is_kinesis(payload) && serde_json::from_str::<Asked>(payload.get()).is_err()
+/// The little that must be seen to tell what a schedule sends.
+#[derive(Deserialize)]
+struct Scheduled {
+    source: String,
+    #[serde(rename = "detail-type")]
+    kind: String,
+}
+
+/// What a function was sent that nothing here is for.
+#[derive(Debug, thiserror::Error)]
+#[error("refused: expected {0}")]
+struct Unexpected(&'static str);
+
+/// Kinesis events and requests.
+const EVENTS: &str = "the records of a Kinesis event source mapping, or a request of an HTTP API, a function URL or a load balancer";
+/// All that a process takes.
+const WITH_TICKS: &str = "the records of a Kinesis event source mapping, a request of an HTTP API, a function URL or a load \
+     balancer, or the event of an EventBridge schedule";
+
+/// Whether a schedule sent this: a rule of `EventBridge`, or its scheduler.
+fn is_scheduled(payload: &RawValue) -> bool {
+    let scheduled = serde_json::from_str::<Scheduled>(payload.get());
+    scheduled.is_ok_and(|Scheduled { source, kind }| {
+        matches!(source.as_str(), "aws.events" | "aws.scheduler") && kind == "Scheduled Event"
+    })
+}
+
+/// Whether this is a tick.
+///
+/// # Errors
+///
+/// It is neither a tick, nor events, nor a request.
+pub(crate) fn is_tick(payload: &RawValue) -> Result<bool, BoxError> {
+    let tick = is_scheduled(payload);
+    if tick || is_kinesis(payload) || is_request(payload) {
+        Ok(tick)
+    } else {
+        Err(Unexpected(WITH_TICKS).into())
+    }
+}
+
+/// Whether somebody asked this by HTTP.
+fn is_request(payload: &RawValue) -> bool {
+    serde_json::from_str::<Asked>(payload.get()).is_ok()
 }
 
 /// Hands a payload to whom it is for, and answers as that one does.
@@ -55,6 +96,9 @@ where
     if is_kinesis(&payload) {
         let event = serde_json::from_str(payload.get())?;
         return Ok(to_raw_value(&handler(event).await?)?);
+    }
+    if !is_request(&payload) {
+        return Err(Unexpected(EVENTS).into());
     }
     gateway::answer(router, &payload).await
 }
@@ -112,20 +156,37 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_schedule_sends_is_a_tick() {
-        let tick = |payload: &Value| is_tick(&to_raw_value(payload).expect("serializes"));
-        for payload in
-            [json!({}), json!(null), json!("now"), json!({"source": "aws.scheduler", "Records": []})]
-        {
-            assert!(tick(&payload), "{payload}");
+    fn what_a_schedule_sends_is_a_tick_and_what_nobody_knows_is_refused() {
+        let tick = |payload: &Value| {
+            is_tick(&to_raw_value(payload).expect("serializes")).map_err(|error| error.to_string())
+        };
+        for source in ["aws.events", "aws.scheduler"] {
+            let scheduled =
+                json!({"source": source, "detail-type": "Scheduled Event", "detail": {}, "time": "x"});
+            assert_eq!(tick(&scheduled), Ok(true));
         }
         for payload in [kinesis("fine"), json!({"requestContext": {"http": {"method": "GET"}}})] {
-            assert!(!tick(&payload), "{payload}");
+            assert_eq!(tick(&payload), Ok(false), "{payload}");
+        }
+        for payload in [
+            json!({}),
+            json!(null),
+            json!("now"),
+            json!({"source": "aws.events"}),
+            json!({"source": "aws.s3", "detail-type": "Object Created"}),
+            json!({"source": "me", "detail-type": "Scheduled Event"}),
+            json!({"Records": [{"eventSource": "aws:s3"}]}),
+            json!({"Records": []}),
+        ] {
+            let refused = tick(&payload).expect_err("nobody knows it");
+            assert!(refused.contains("expected") && refused.contains("schedule"), "{payload}: {refused}");
         }
     }
 
     #[tokio::test]
     async fn what_is_neither_is_an_error_of_the_invocation() {
-        assert!(answer(json!({"Records": [{"eventSource": "aws:s3"}]})).await.is_err());
+        let refused =
+            answer(json!({"Records": [{"eventSource": "aws:s3"}]})).await.expect_err("it is refused");
+        assert!(refused.contains("expected") && refused.contains("Kinesis"), "{refused}");
     }
 }

@@ -84,8 +84,8 @@ where
     }
 }
 
-/// As [`run_with_events`], for a Lambda that a schedule invokes too: whatever is neither Kinesis events nor a request is a
-/// tick. On a port there are only requests.
+/// As [`run_with_events`], for a Lambda that a schedule invokes too: what a schedule of `EventBridge`
+/// sends is a tick, and what is none of them is refused. On a port there are only requests.
 pub async fn run_with_ticks<E, A, F, T, G>(
     config: &Config,
     router: Router,
@@ -103,7 +103,7 @@ where
     match config.listen {
         Listen::Lambda => {
             let dispatch = async |event: LambdaEvent<Box<RawValue>>| {
-                if events::is_tick(&event.payload) {
+                if events::is_tick(&event.payload)? {
                     Ok(to_raw_value(&tick().await?)?)
                 } else {
                     events::dispatch(event, router.clone(), &handler).await

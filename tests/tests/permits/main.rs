@@ -76,8 +76,9 @@ async fn connect(cluster: &Cluster) -> Connection {
         endpoint: Some(cluster.aws().endpoint().parse().expect("an endpoint")),
         data: None,
         store: STORE.to_owned(),
-        archive: ARCHIVE.to_owned(),
-        stream: STREAM.to_owned(),
+        archive: Some(ARCHIVE.to_owned()),
+        stream: Some(STREAM.to_owned()),
+        forward: None,
     };
     target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("the cluster answers")
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use headwater::{
     format::key,
-    port::{Keys, Objects},
+    port::{Got, Keys, Objects},
 };
 use headwater_tests::{PATIENCE, rebuilt, until};
 use headwater_tool::{
@@ -205,6 +205,28 @@ async fn relay(world: &World, enforcer: &Enforcer) {
     pass().await;
 }
 
+/// A store that has no identity gets one by the relay. Nothing may come after this: it is another store then.
+async fn identity(world: &World, enforcer: &Enforcer) {
+    // Nobody may delete it.
+    world.cluster.aws().pass_requests();
+    let archive = world.cluster.clients().await.expect("clients").objects(ARCHIVE);
+    let places: [(&dyn Objects, String); 2] =
+        [(&*world.ports.objects, key::IDENTITY.to_owned()), (&archive, key::archived_identity(STREAM))];
+    for (objects, key) in &places {
+        let Got::Found { etag, .. } = objects.get(key, None).await.expect("S3 answers") else {
+            panic!("no {key}")
+        };
+        objects.delete(key, &etag).await.expect("it is deleted");
+    }
+    world.cluster.aws().on_request(enforcer.clone());
+    world.function("relay", 1, Some(("HEADWATER_RELAY_AGE", "1")));
+    world.cluster.aws().invoke("relay", "{}").await.expect("a pass");
+    for (objects, key) in &places {
+        let made = objects.get(key, None).await.expect("S3 answers");
+        assert!(matches!(made, Got::Found { .. }), "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_has_what_its_function_needs_and_nothing_else() {
     let enforcer = Enforcer::new(Policies::of(&Template::read()));
@@ -220,6 +242,7 @@ async fn every_role_has_what_its_function_needs_and_nothing_else() {
     quarantine(&world).await;
     relay(&world, &enforcer).await;
     world.drain().await;
+    identity(&world, &enforcer).await;
 
     assert_eq!(enforcer.refused(), BTreeSet::new(), "who asked for what the template does not allow");
     let (rights, used) = (enforcer.policies().rights(), enforcer.used());
@@ -256,6 +279,7 @@ fn refusals() -> Vec<(&'static str, &'static str, String, Option<&'static str>)>
         ("exceptions", GET, head(), None),
         ("accounts", PUT, store("heads/transfer/1"), create),
         ("accounts", GET, segment(), None),
+        ("accounts", PUT, store("store.json"), create),
         ("credit", PUT, store("heads/user/1"), create),
         ("withdraw", PUT, store("claims/username/ann"), create),
         ("withdraw", "kinesis:GetRecords", template::stream(STREAM), None),
@@ -268,6 +292,7 @@ fn refusals() -> Vec<(&'static str, &'static str, String, Option<&'static str>)>
         ("archiver", PUT, head(), replace),
         ("archiver", GET, head(), None),
         ("archiver", PUT, store("relay/watermark"), replace),
+        ("archiver", PUT, store("store.json"), create),
         ("archiver", PUT, segment(), replace),
         ("archiver", DELETE, segment(), replace),
         ("archiver", "kinesis:PutRecords", template::stream(STREAM), None),

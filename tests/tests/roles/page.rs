@@ -72,7 +72,7 @@ pub(crate) fn is_for_aws(right: &Right) -> bool {
 }
 
 /// The calls that need what a statement allows: the role, or any; the statement's name; the calls.
-const CALLS: [(&str, &str, &str); 23] = [
+const CALLS: [(&str, &str, &str); 25] = [
     (
         "archiver",
         "Missing",
@@ -82,6 +82,11 @@ const CALLS: [(&str, &str, &str); 23] = [
     ("archiver", "Watermark", "`archiver/src/watermark.rs`: GET, to know what may come again"),
     ("archiver", "Segments", "`archiver/src/chain.rs`: GET of those that stand, PUT of the next"),
     ("archiver", "Quarantine", "`archiver/src/archive.rs`: PUT of a record that is no commit"),
+    (
+        "relay",
+        "Identity",
+        "`headwater/src/identity.rs`: GET, and PUT where the store has none, in the archive's bucket first",
+    ),
     ("relay", "Heads", "`archiver/src/relay.rs`: LIST of the heads, and for the time of S3"),
     ("relay", "Chain", "`archiver/src/chain.rs`: LIST for the newest segment; a GET that finds none"),
     ("relay", "Read", "`headwater/src/read.rs`: GET of the heads that changed"),
@@ -112,6 +117,7 @@ const CALLS: [(&str, &str, &str); 23] = [
         "Commit",
         "`headwater/src/commit/swap.rs`: PUT of the head; `headwater/src/commit/paging.rs`: PUT of a page",
     ),
+    ("", "Identity", "`headwater/src/identity.rs`: GET, once in a process's life"),
     ("", "Publish", "`headwater/src/publish.rs`: PutRecords of commits"),
     ("", "Claim", "`headwater/src/commit/claim.rs`: GET, PUT, and DELETE of a name that is given up"),
     ("", "Heal", "`headwater/src/consume/heal.rs`: GET of head and pages, where a record is missing"),

@@ -10,7 +10,7 @@ use std::{
 
 use headwater::{
     ExecuteError, Options, Settings, Store,
-    memory::{ManualClock, SeededEntropy},
+    memory::{ManualClock, SeededEntropy, identity},
     port::Ports,
 };
 use tokio::{
@@ -82,6 +82,7 @@ impl Process {
                 log: gate,
                 clock: Arc::new(clock),
                 entropy: Arc::new(SeededEntropy::new(seed)),
+                identity: identity(),
             };
             Store::new(ports, Settings { cache_bytes: CACHE_BYTES, ..Settings::default() })
         };

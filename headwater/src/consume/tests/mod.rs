@@ -3,6 +3,7 @@
 mod counting;
 mod delivery;
 mod faults;
+mod foreign;
 mod forwarding;
 mod origins;
 mod parking;

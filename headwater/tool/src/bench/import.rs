@@ -52,8 +52,9 @@ async fn part(bench: &Bench, what: &str, lines: &[Value], times: usize, of: usiz
         endpoint: Some(aws.endpoint().parse()?),
         data: None,
         store: bare::STORE.to_owned(),
-        archive: bare::STORE.to_owned(),
-        stream: bare::STREAM.to_owned(),
+        archive: Some(bare::STORE.to_owned()),
+        stream: Some(bare::STREAM.to_owned()),
+        forward: None,
     };
     let mut connection = connection.connect(&[Need::Writes, Need::Stream]).await?;
     let (ports, notes) = Notes::of(connection.ports);

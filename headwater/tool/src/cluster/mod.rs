@@ -21,11 +21,12 @@ use std::{
     time::Duration,
 };
 
-use headwater::aws;
+use headwater::{aws, format::identity::Names};
 use localstack::{Elsewhere, FunctionOptions, LocalAws};
 
 pub use self::{addresses::Addresses, lambdas::mapped, service::Service};
 use self::{binaries::Binaries, lambdas::Triggers};
+use crate::target::whose;
 
 /// The store's bucket.
 pub const STORE: &str = "headwater-store";
@@ -228,6 +229,7 @@ impl Cluster {
                 created.map_err(|error| ClusterError::Create(error.to_string()))?;
             }
         }
+        identify(&aws).await?;
         let mut more = options.elsewhere.as_ref().map(elsewhere::environment).unwrap_or_default();
         more.extend(options.environment);
         let environment = environment(aws.endpoint(), more);
@@ -394,6 +396,16 @@ impl Cluster {
         self.aws.shutdown().await;
         drained
     }
+}
+
+/// Makes the bucket a store, before anything writes there.
+async fn identify(aws: &LocalAws) -> Result<(), ClusterError> {
+    let failed = |error: &dyn std::fmt::Display| ClusterError::Create(error.to_string());
+    let clients =
+        aws::connect(&aws::Settings::local(aws.endpoint())).await.map_err(|error| failed(&error))?;
+    let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
+    whose::create(&clients, &names).await.map_err(|error| failed(&error))?;
+    Ok(())
 }
 
 /// What every process of the cluster is told; `more` may say otherwise.

@@ -45,7 +45,7 @@ pub(super) async fn see_to(connection: &Connection, mut heads: BTreeMap<StreamId
     let relay = Relay::new(
         connection.ports.clone(),
         connection.archive.clone(),
-        &connection.target.stream,
+        &connection.names.stream,
         Settings::default(),
     );
     let versions = heads.into_iter().map(|(stream, head)| (stream, head.version)).collect();

@@ -12,14 +12,14 @@ use aws_sdk_s3::{
 };
 use headwater::{aws::Clients, format::key};
 
-use super::{Target, unreachable::Unreachable};
+use super::{endpoint::Endpoints, unreachable::Unreachable};
 
 /// What a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The store's bucket.
     Store,
-    /// The store's bucket, to write there: only where its S3 keeps conditions.
+    /// The store's bucket, to write there: only where its S3 keeps conditions, and where it says whose records are.
     Writes,
     /// The archive's bucket.
     Archive,
@@ -35,27 +35,48 @@ struct Thing<'a> {
     place: &'a str,
 }
 
-/// Asks for everything that is needed, one after the other.
-pub(super) async fn all(
+/// Asks for the store's bucket, if it is needed. Nothing is written there.
+pub(super) async fn store(
     clients: &Clients,
-    target: &Target,
-    place: &str,
+    name: &str,
+    endpoints: &Endpoints,
+    needs: &[Need],
+) -> Result<(), Unreachable> {
+    let place = &endpoints.s3();
+    if needs.contains(&Need::Writes) || needs.contains(&Need::Store) {
+        bucket(clients, &Thing { what: "bucket", name, flag: "--store", place }).await?;
+    }
+    Ok(())
+}
+
+/// Asks whether the store's S3 keeps conditions, if the command writes: only where the bucket is known to be a store, for
+/// something is written there.
+pub(super) async fn conditions(clients: &Clients, name: &str, needs: &[Need]) -> Result<(), Unreachable> {
+    if needs.contains(&Need::Writes) {
+        clients.objects(name).keeps_conditions().await.map_err(Unreachable::Unconditional)?;
+    }
+    Ok(())
+}
+
+/// Asks for what else is needed, one after the other.
+pub(super) async fn others(
+    clients: &Clients,
+    archive: &str,
+    log: &str,
+    endpoints: &Endpoints,
     needs: &[Need],
 ) -> Result<(), Unreachable> {
     for need in needs {
-        let (what, name, flag) = match need {
-            Need::Store | Need::Writes => ("bucket", &target.store, "--store"),
-            Need::Archive => ("bucket", &target.archive, "--archive"),
-            Need::Stream => ("stream", &target.stream, "--stream"),
-        };
-        let thing = Thing { what, name, flag, place };
         match need {
-            Need::Store | Need::Writes | Need::Archive => bucket(clients, &thing).await?,
-            Need::Stream => stream(clients, &thing).await?,
-        }
-        if *need == Need::Writes {
-            let kept = clients.objects(thing.name).keeps_conditions().await;
-            kept.map_err(Unreachable::Unconditional)?;
+            Need::Store | Need::Writes => {}
+            Need::Archive => {
+                let place = &endpoints.s3();
+                bucket(clients, &Thing { what: "bucket", name: archive, flag: "--archive", place }).await?;
+            }
+            Need::Stream => {
+                let place = &endpoints.kinesis();
+                stream(clients, &Thing { what: "stream", name: log, flag: "--stream", place }).await?;
+            }
         }
     }
     Ok(())

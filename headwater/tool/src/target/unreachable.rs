@@ -1,6 +1,9 @@
 //! Why the store can't be reached, each with the next step.
 
-use headwater::aws::ConnectError;
+use headwater::{
+    aws::ConnectError,
+    identity::{self, Contradiction},
+};
 use localstack::{CreateError, StartError};
 
 /// Why the store can't be reached.
@@ -60,6 +63,37 @@ pub enum Unreachable {
         place: String,
         /// What it said.
         reason: String,
+    },
+    /// The bucket is no store.
+    #[error(
+        "the bucket {name} at {place} is no store, for it has no store.json: give another --store, or make it one by \
+         `headwater adopt`"
+    )]
+    NoStore {
+        /// Its name.
+        name: String,
+        /// The endpoint, or AWS.
+        place: String,
+    },
+    /// A name is missing that nothing else says.
+    #[error("give {flag}: nothing says yet which one the store has")]
+    Unnamed {
+        /// The option.
+        flag: &'static str,
+    },
+    /// The store has another stream or archive.
+    #[error("{0}: leave --stream and --archive out, or give another --store")]
+    Contradiction(#[from] Contradiction),
+    /// Whose the store is can't be learned, or it can't be given an identity.
+    #[error(transparent)]
+    Identity(identity::CreateError),
+    /// A variable is wrong.
+    #[error("{name}: {rule}")]
+    Endpoint {
+        /// The variable.
+        name: &'static str,
+        /// The rule that it breaks.
+        rule: String,
     },
     /// Region or credentials are missing.
     #[error("{0}; if `headwater up` runs on this machine, give --endpoint http://127.0.0.1:4566")]

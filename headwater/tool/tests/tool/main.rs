@@ -6,6 +6,7 @@
 
 mod audit;
 mod cases;
+mod identity;
 mod import;
 mod parked;
 mod rebuild;

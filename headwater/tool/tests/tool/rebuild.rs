@@ -81,7 +81,7 @@ async fn a_projection_that_forwards_tells_what_it_told_once_more() {
     world.import(&accounts(0..3), PLAN).await.1.unwrap();
     world.archive().await;
     let mut target = world.target();
-    target.stream = "credit-limits".to_owned();
+    target.forward = Some("credit-limits".to_owned());
     let connection = target.connect(&[]).await.unwrap();
     let records = async || {
         let log = &connection.ports.log;

@@ -53,7 +53,7 @@ async fn a_missing_bucket_or_stream_is_told_with_the_next_step() {
     let endpoint = world.aws.endpoint();
     for (arguments, says) in [
         (&["read", "account/1", "--store", "nowhere"][..], "there is no bucket nowhere at http://127.0.0.1:"),
-        (&["import", "-", "--stream", "nowhere"], "there is no stream nowhere at http://127.0.0.1:"),
+        (&["tail", "--stream", "nowhere"], "there is no stream nowhere at http://127.0.0.1:"),
     ] {
         let (code, _, said) = run(&[arguments, &["--endpoint", endpoint]].concat(), "").await;
         assert!(code == 1 && said.contains(says), "{code} {said}");

@@ -9,24 +9,31 @@ use archiver::archive::{Archiver, Bounds};
 use futures::TryStreamExt;
 use headwater::{
     Version,
-    format::commit::Commit,
+    format::{commit::Commit, identity::Identity},
     port::{Keys, Start},
     read::Reader,
 };
 use headwater_tool::{
-    Connection, Need, Output, Target,
+    Connection, Need, Output, Target, Unreachable,
     import::{ImportError, Plan, Summary, import},
 };
 use indicatif::ProgressBar;
 use localstack::{LocalAws, Options};
 
-/// A local AWS that has the store's bucket, the archive's and a stream.
+/// A local AWS that has a store: its bucket, the archive's and a stream.
 pub struct World {
     pub aws: LocalAws,
 }
 
 impl World {
     pub async fn new() -> Self {
+        let world = Self::without_identity().await;
+        world.adopt(&world.target()).await.unwrap();
+        world
+    }
+
+    /// As a version before stores had an identity made it.
+    pub async fn without_identity() -> Self {
         let aws = LocalAws::start(Options::for_test()).await.unwrap();
         aws.create_bucket("headwater-store").unwrap();
         aws.create_bucket("headwater-archive").unwrap();
@@ -39,13 +46,20 @@ impl World {
             endpoint: Some(self.aws.endpoint().parse().unwrap()),
             data: None,
             store: "headwater-store".to_owned(),
-            archive: "headwater-archive".to_owned(),
-            stream: "headwater".to_owned(),
+            archive: Some("headwater-archive".to_owned()),
+            stream: Some("headwater".to_owned()),
+            forward: None,
         }
     }
 
+    /// Makes a store of a target.
+    pub async fn adopt(&self, target: &Target) -> Result<Identity, Unreachable> {
+        Box::pin(target.connect(&[Need::Store, Need::Archive, Need::Stream])).await?.adopt().await
+    }
+
     pub async fn connect(&self) -> Connection {
-        self.target().connect(&[Need::Store, Need::Archive, Need::Stream]).await.unwrap()
+        // The client's futures are many kilobytes large.
+        Box::pin(self.target().connect(&[Need::Store, Need::Archive, Need::Stream])).await.unwrap()
     }
 
     /// Imports lines.

@@ -11,6 +11,7 @@ mod claim;
 mod event;
 mod head;
 mod http;
+mod identity;
 mod line;
 mod name;
 mod page;
@@ -64,6 +65,11 @@ fn pointer() {
 #[test]
 fn watermark() {
     hunt!(watermark, seeds::watermarks(), USED, watermark::holds);
+}
+
+#[test]
+fn identity() {
+    hunt!(identity, seeds::identities(), USED, identity::holds);
 }
 
 #[test]

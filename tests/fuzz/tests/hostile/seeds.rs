@@ -70,6 +70,7 @@ pub(crate) fn pages() -> Vec<Vec<u8>> {
 pub(crate) fn records() -> Vec<Vec<u8>> {
     let mut records: Vec<_> = happened().1.into_iter().map(|arrival| arrival.data.to_vec()).collect();
     records.push(golden("headwater/tests/golden/record.json"));
+    records.push(golden("headwater/tests/golden/record-of-a-store.json"));
     records
 }
 
@@ -80,6 +81,10 @@ pub(crate) fn views() -> Vec<Vec<u8>> {
 pub(crate) fn pointers() -> Vec<Vec<u8>> {
     let fresh = br#"{"format":1,"serving":0,"building":null}"#;
     vec![golden("headwater/tests/golden/pointer.json"), fresh.to_vec()]
+}
+
+pub(crate) fn identities() -> Vec<Vec<u8>> {
+    vec![golden("headwater/tests/golden/identity.json")]
 }
 
 pub(crate) fn watermarks() -> Vec<Vec<u8>> {
@@ -118,7 +123,7 @@ pub(crate) fn events() -> Vec<Vec<u8>> {
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": "arn:aws:iam::111122223333:role/consumer",
             "awsRegion": "eu-central-1",
-            "eventSourceARN": "arn:aws:kinesis:eu-central-1:111122223333:stream/events",
+            "eventSourceARN": "arn:aws:kinesis:eu-central-1:111122223333:stream/bank",
         })
     };
     let whole = json!({ "Records": records.iter().map(mapped).collect::<Vec<_>>() });

@@ -1,4 +1,5 @@
-//! The watermark: read by writers and by archivers, cold and warm. It allows to do less, and never makes anything fail.
+//! The watermark: read by writers and by archivers, cold and warm. It allows to do less. One that is not understood makes
+//! nothing fail but the help for what another process wrote last, which is none here.
 
 use std::time::Duration;
 
