@@ -1,6 +1,6 @@
 //! The archive: every commit that Kinesis delivered, once and in order, as segments of Parquet on S3.
 //!
-//! The journey of a batch of one shard's records, which is also the order of the modules:
+//! The journey of a batch of one shard's records through the modules:
 //!
 //! ```text
 //!  config    what the function is told, read once

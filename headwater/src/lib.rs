@@ -1,6 +1,6 @@
 //! Event sourcing on services that a team on AWS has already: S3 decides, Kinesis delivers, Lambda reacts.
 //!
-//! The journey of one command, which is also the order of the modules:
+//! The journey of one command through the modules:
 //!
 //! 1. [`StreamId`], [`Version`] and [`CommitId`] name things; [`limits`] bounds them.
 //! 2. [`aggregate`] decides: a command becomes [`event`]s. [`given`] tests it. [`schema`] reads what was written long ago.

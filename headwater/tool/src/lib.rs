@@ -1,6 +1,6 @@
-//! What the `headwater` command does; the binary only parses the line and picks one of these.
+//! What the `headwater` command does: `arguments` is its command line, and picks one of these.
 //!
-//! The journey of a command, which is also the order of the modules:
+//! The journey of a command through the modules:
 //!
 //! 1. `target` says where the store is, connects, and asks whether bucket and stream stand;
 //! 2. the command does its work: [`adopt`], [`import`], [`read`], [`tail`], [`replay`], [`parked`], [`unpark`],
@@ -12,6 +12,7 @@
 //! commands to it, and [`check`] looks at what then stands. [`mod@bench`] measures how fast it all is.
 
 pub mod adopt;
+mod arguments;
 pub mod audit;
 pub mod bench;
 pub mod check;
@@ -34,6 +35,7 @@ pub mod unpark;
 pub mod up;
 
 pub use self::{
+    arguments::Arguments,
     failure::{EXIT_CODES, Failure},
     output::{Line, Output, Paint, exit, log, usage},
     target::{Connection, Need, Target, Unreachable},
