@@ -12,5 +12,6 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     log();
-    exit(arguments.run().await)
+    // The commands' futures are many kilobytes large.
+    exit(Box::pin(arguments.run()).await)
 }
