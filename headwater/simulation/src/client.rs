@@ -400,22 +400,52 @@ fn options(desk: &Desk, stream: &StreamId, id: &str) -> Option<Options> {
     })
 }
 
-/// Appends events as they are.
+/// Appends events as they are; and now and then other events under the same id, which is never a repeat.
 async fn append(desk: &Desk, stream: &StreamId, id: &str) {
+    let world = &desk.world;
     let Some(options) = options(desk, stream, id) else { return };
-    let events = desk.world.draw(|dice| dice.usize(1..4));
-    let Ok(event) = Schemas::FIRST.encode(&Entry::Booked { amount: 1 }) else { return };
+    let events = world.draw(|dice| dice.usize(1..4));
+    let committed = match appended(desk, stream, id, events, options.clone()).await {
+        Some(Ok(_)) => world.draw(|dice| dice.u8(0..4)) == 0,
+        _ => false,
+    };
+    if !committed {
+        return;
+    }
+    match appended(desk, stream, id, events + 1, options).await {
+        Some(Ok(version)) => {
+            let found = format!("{id} names other events, and was answered with version {version}");
+            world.find([Finding::new(Promise::Answers, stream, found)]);
+        }
+        Some(Err(StoreError::Reused { .. })) => world.count("ids of other events refused"),
+        _ => {}
+    }
+}
+
+/// Appends so many events by any writer; `None` where that one died.
+async fn appended(
+    desk: &Desk,
+    stream: &StreamId,
+    id: &str,
+    events: usize,
+    options: Options,
+) -> Option<Result<Version, StoreError>> {
+    let event = Schemas::FIRST.encode(&Entry::Booked { amount: 1 }).ok()?;
     let (writer, calling, commit) = (desk.any(), desk.call(stream), options.commit_id.clone());
     desk.world.note(format_args!("{id} asks {} to append {events} to {stream}", writer.process.name));
-    let told = tokio::select! {
+    let answer = tokio::select! {
         biased;
-        () = writer.process.life.ended() => Told::Unknown,
-        answer = writer.store.append(stream, vec![event; events], options) => match answer {
-            Ok(appended) => Told::Committed(appended.commit.last, None),
-            Err(error) => failed(&desk.world, &error),
-        },
+        () = writer.process.life.ended() => None,
+        answer = writer.store.append(stream, vec![event; events], options) => Some(answer),
+    };
+    let answer = answer.map(|answer| answer.map(|appended| appended.commit.last));
+    let told = match &answer {
+        None => Told::Unknown,
+        Some(Ok(version)) => Told::Committed(*version, None),
+        Some(Err(error)) => failed(&desk.world, error),
     };
     desk.end(calling, commit, told);
+    answer
 }
 
 /// Loads the newest state.
