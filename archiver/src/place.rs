@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use headwater::format::key;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 /// A segment's place in the chain of its shard.
@@ -66,7 +67,7 @@ pub fn day(at: Timestamp) -> Date {
 
 /// The prefix of a Kinesis stream's archive: `archive/{stream}/`.
 pub fn stream_prefix(stream: &str) -> String {
-    format!("archive/{stream}/")
+    format!("{}{stream}/", key::SEGMENTS)
 }
 
 /// The prefix of one shard's chain: `archive/{stream}/shard={shard}/`.

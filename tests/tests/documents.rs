@@ -37,7 +37,12 @@ fn every_path_of_the_map_exists() {
     for line in read("docs/architecture.md").lines() {
         let mut folders: Vec<PathBuf> = SOURCES.iter().map(|source| root.join(source)).collect();
         folders.push(root.clone());
-        for path in quoted(line).filter(|path| path.ends_with('/') || path.ends_with(".rs")) {
+        // A crate's files are below its sources.
+        let crates = quoted(line).filter(|path| path.ends_with('/')).map(|path| root.join(path).join("src"));
+        folders.extend(crates.collect::<Vec<_>>());
+        for path in quoted(line)
+            .filter(|path| path.ends_with('/') || Path::new(path).extension().is_some_and(|end| end == "rs"))
+        {
             match folders.iter().map(|folder| folder.join(path)).find(|found| found.exists()) {
                 Some(found) if found.is_dir() => folders.push(found),
                 Some(found) => folders.extend(found.parent().map(Path::to_owned)),

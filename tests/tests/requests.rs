@@ -7,7 +7,8 @@ use headwater::{
     Options, Settings, Store, StoredEvent, StreamId,
     aws::{self, Clients},
     format::{key, watermark::Watermark},
-    port::{Clock, Objects, Precondition, SystemClock},
+    memory,
+    port::{Clock, Objects, Ports, Precondition, SystemClock},
 };
 use headwater_tests::PATIENCE;
 use localstack::{Counts, Fault, Gate, LocalAws, Request};
@@ -25,8 +26,10 @@ async fn local_aws() -> (LocalAws, Clients) {
     (aws, clients)
 }
 
+/// A process that has started: it knows which store it writes.
 fn process(clients: &Clients) -> Store {
-    Store::new(clients.ports(BUCKET, STREAM), Settings::default())
+    let ports = Ports { identity: memory::identity(), ..clients.ports(BUCKET, STREAM) };
+    Store::new(ports, Settings::default())
 }
 
 async fn open(store: &Store, id: &str) {

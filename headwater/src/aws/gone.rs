@@ -14,7 +14,7 @@ use crate::format::key;
 
 /// Whether an object at this key may ever be deleted.
 pub(super) fn is_deletable(object: &str) -> bool {
-    ![key::HEADS, key::PAGES, "archive/"].iter().any(|kept| object.starts_with(kept))
+    ![key::HEADS, key::PAGES, key::SEGMENTS].iter().any(|kept| object.starts_with(kept))
 }
 
 /// What a process knows of it, for all buckets at one place.

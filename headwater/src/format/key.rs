@@ -13,6 +13,8 @@ use crate::{
 
 /// The prefix of all heads.
 pub const HEADS: &str = "heads/";
+/// The prefix of all segments, in the archive's bucket.
+pub const SEGMENTS: &str = "archive/";
 /// The prefix of all pages.
 pub const PAGES: &str = "pages/";
 /// The prefix of all claims.

@@ -1,10 +1,15 @@
 //! What a user of `headwater` gets wrong: exit code 1, one line on stderr that names it and the next step, nothing written.
 
-use std::{io::Write, process::Stdio, time::Duration};
+use std::{io::Write, process::Stdio, sync::Arc, time::Duration};
 
-use headwater::aws;
+use headwater::{
+    aws,
+    format::identity::Names,
+    identity,
+    port::{Objects, Ports},
+};
 use headwater_tests::PATIENCE;
-use headwater_tool::cluster::{STORE, STREAM, binaries::Binaries};
+use headwater_tool::cluster::{ARCHIVE, STORE, STREAM, binaries::Binaries};
 use localstack::{Credentials, LocalAws, Options};
 use tempfile::NamedTempFile;
 use tokio::{
@@ -31,6 +36,22 @@ async fn ended(mut command: Command) -> (i32, String, String) {
     (output.status.code().expect("a code"), text(output.stdout), text(output.stderr))
 }
 
+/// A store on a local AWS.
+async fn store(options: Options) -> (LocalAws, Ports) {
+    let local = LocalAws::start(options).await.expect("AWS starts");
+    for bucket in [STORE, ARCHIVE] {
+        local.create_bucket(bucket).expect("a bucket");
+    }
+    local.create_stream(STREAM, 1).await.expect("a stream");
+    let clients = aws::connect(&aws::Settings::local(local.endpoint())).await.expect("clients");
+    let ports = clients.ports(STORE, STREAM);
+    let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
+    let archive: Arc<dyn Objects> = Arc::new(clients.objects(ARCHIVE));
+    let Ports { objects, entropy, clock, .. } = &ports;
+    identity::create(objects, &archive, entropy, &names, clock.now(), false).await.expect("a store");
+    (local, ports)
+}
+
 /// A line of an import.
 fn line(stream: &str, id: &str) -> String {
     let event = r#"{"type":"Noted","data":{"n":1}}"#;
@@ -46,12 +67,7 @@ fn file(lines: &[String]) -> NamedTempFile {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_target_is_told_with_the_next_step() {
     let pair = Credentials { access_key_id: "test".to_owned(), secret_access_key: "test".to_owned() };
-    let local = LocalAws::start(Options { credentials: Some(pair), ..Options::for_test() }).await;
-    let local = local.expect("AWS starts");
-    local.create_bucket(STORE).expect("a bucket");
-    local.create_stream(STREAM, 1).await.expect("a stream");
-    let clients = aws::connect(&aws::Settings::local(local.endpoint())).await.expect("clients");
-    let ports = clients.ports(STORE, STREAM);
+    let (local, ports) = store(Options { credentials: Some(pair), ..Options::for_test() }).await;
     let file = file(&[line("note/1", "a")]);
     let import = ["import", file.path().to_str().expect("a path")];
     let read = ["read", "note/1"];
@@ -62,8 +78,9 @@ async fn a_wrong_target_is_told_with_the_next_step() {
             [&import[..], &["--stream", "nowhere"]].concat(),
             "test",
             1,
-            "there is no stream nowhere at http://",
+            "the stream nowhere is not the one of the store headwater-store",
         ),
+        (vec!["tail", "--stream", "nowhere"], "test", 1, "there is no stream nowhere at http://"),
         ([&read[..], &["--store", "nowhere"]].concat(), "test", 1, "give --store"),
         (vec!["parked", "--store", "nowhere"], "test", 1, "give --store"),
         (import.to_vec(), "guessed", 1, "check AWS_PROFILE, or AWS_ACCESS_KEY_ID"),
@@ -110,10 +127,7 @@ async fn a_bad_line_is_named_and_nothing_of_it_is_committed() {
         ("x".repeat(3 << 20), "line 3: has 3145728 bytes, the most is 2097152"),
         (good.replace("{\"n\":1}", &format!("\"{}\"", "x".repeat(1 << 20))), "line 3: "),
     ] {
-        let local = LocalAws::start(Options::for_test()).await.expect("AWS starts");
-        local.create_bucket(STORE).expect("a bucket");
-        local.create_stream(STREAM, 1).await.expect("a stream");
-        let clients = aws::connect(&aws::Settings::local(local.endpoint())).await.expect("clients");
+        let (local, ports) = store(Options::for_test()).await;
         let file = file(&[line("note/1", "a"), line("note/2", "a"), bad]);
         let path = file.path().to_str().expect("a path");
         let mut command = headwater(&["import", path, "--json"]);
@@ -125,8 +139,8 @@ async fn a_bad_line_is_named_and_nothing_of_it_is_committed() {
         assert!(said.len() < 2_000, "an error does not repeat megabytes: {} bytes", said.len());
         let summary: serde_json::Value = serde_json::from_str(&shown).expect("a summary");
         assert_eq!((&summary["commits"], &summary["bad"]), (&2.into(), &1.into()), "{says}");
-        let standing = Standing::of(&local, &clients.ports(STORE, STREAM)).await;
-        assert_eq!(standing.keys(), ["heads/note/1", "heads/note/2"], "{says}");
+        let standing = Standing::of(&local, &ports).await;
+        assert_eq!(standing.keys(), ["heads/note/1", "heads/note/2", "store.json"], "{says}");
         assert!((1..=2).contains(&standing.records), "{says}: {standing:?}");
         local.shutdown().await;
     }

@@ -185,6 +185,13 @@ async fn quarantine(world: &World) {
     assert_eq!(quarantined.len(), 1);
 }
 
+/// Services start: each reads whose records it is going to write.
+async fn starts(world: &World) {
+    for service in ["accounts", "credit", "transfers", "users", "withdraw"] {
+        world.cluster.spawn(service, 0).await.expect("a process").kill().await;
+    }
+}
+
 /// A process dies between its commit and its record, which the relay then puts.
 async fn relay(world: &World, enforcer: &Enforcer) {
     world.function("relay", 1, Some(("HEADWATER_RELAY_AGE", "1")));
@@ -235,6 +242,7 @@ async fn every_role_has_what_its_function_needs_and_nothing_else() {
     // A transfer waits for a second at most.
     world.function("transfer-process", 10, Some(("HEADWATER_EXPIRE_AFTER", "1")));
 
+    starts(&world).await;
     tokio::join!(accounts(&world), users(&world));
     transfers(&world).await;
     holdings(&world).await;

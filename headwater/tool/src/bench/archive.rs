@@ -29,9 +29,10 @@ use super::{
     records::Records,
     rounds::rounds,
 };
+use crate::cluster;
 
 /// The Kinesis stream's name.
-pub(super) const STREAM: &str = "bank";
+pub(super) const STREAM: &str = cluster::STREAM;
 /// Batches of a round.
 const BATCHES: usize = 8;
 /// Columns of a segment.

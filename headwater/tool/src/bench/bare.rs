@@ -18,10 +18,11 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     aws::Clients,
-    format::{key, watermark::Watermark},
+    format::{identity::Names, key, watermark::Watermark},
+    identity,
     port::{
-        Batch, Cursor, ETag, Entry, EntryError, Got, Keys, Listing, Log, LogError, ObjectError, Objects,
-        Ports, Position, Precondition, Shard, Start, Token,
+        Batch, Clock, Cursor, ETag, Entropy, Entry, EntryError, Got, Keys, Listing, Log, LogError,
+        ObjectError, Objects, Ports, Position, Precondition, Shard, Start, SystemClock, SystemEntropy, Token,
     },
 };
 use jiff::Timestamp;
@@ -50,6 +51,11 @@ pub(super) async fn local() -> Result<(LocalAws, Clients), Error> {
         aws.create_stream(stream, SHARDS).await?;
     }
     let clients = headwater::aws::connect(&headwater::aws::Settings::local(aws.endpoint())).await?;
+    let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: STORE.to_owned() };
+    let store: Arc<dyn Objects> = Arc::new(clients.objects(STORE));
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    // Its records may be made by hand, without an id.
+    identity::create(&store, &store, &entropy, &names, SystemClock.now(), true).await?;
     Ok((aws, clients))
 }
 

@@ -9,6 +9,7 @@ use headwater::{
     aws::Clients,
     format::{
         commit::{Commit, Meta},
+        identity::Identity,
         key,
         record::Record,
         view::View,
@@ -20,6 +21,7 @@ use localstack::PAYLOAD_LIMIT;
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{Error, bare::STORE};
+use crate::cluster;
 
 /// The shard that all of them arrive in.
 const SHARD: &str = "shardId-000000000000";
@@ -47,6 +49,8 @@ pub(super) struct Source {
     events: u64,
     /// The event of a version.
     event: fn(u64) -> Happened,
+    /// Whose they are.
+    store: Option<Identity>,
     /// Records so far.
     records: u64,
 }
@@ -63,12 +67,17 @@ impl Source {
     /// Streams whose records hold one commit of one event.
     pub(super) fn new(kind: &'static str, prefix: &str, streams: usize, event: fn(u64) -> Happened) -> Self {
         let (prefix, streams) = (prefix.to_owned(), streams as u64);
-        Self { kind, prefix, streams, commits: 1, events: 1, event, records: 0 }
+        Self { kind, prefix, streams, commits: 1, events: 1, event, store: None, records: 0 }
     }
 
     /// With so many commits in a record, and so many events in each.
     pub(super) fn with(self, commits: u64, events: u64) -> Self {
         Self { commits, events, ..self }
+    }
+
+    /// Records that carry this store's id.
+    pub(super) fn of(self, store: Option<Identity>) -> Self {
+        Self { store, ..self }
     }
 
     /// As many batches as `records` need.
@@ -124,7 +133,7 @@ impl Source {
         let (stream, turn) = (self.stream(number % self.streams)?, number / self.streams);
         let commits = (0..self.commits).map(|place| self.commit(&stream, turn * self.commits + place));
         let commits = commits.collect::<Result<_, Error>>()?;
-        Ok((stream.clone(), Record::new(stream, commits)))
+        Ok((stream.clone(), Record::new(stream, commits).of(self.store.as_ref())))
     }
 
     fn commit(&self, stream: &StreamId, number: u64) -> Result<Arc<Commit>, Error> {
@@ -190,7 +199,7 @@ pub(super) fn arrived(number: u64, at: Timestamp, stream: &StreamId, data: &[u8]
         "eventName": "aws:kinesis:record",
         "invokeIdentityArn": "arn:aws:iam::000000000000:role/local",
         "awsRegion": "us-east-1",
-        "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/headwater",
+        "eventSourceARN": format!("arn:aws:kinesis:us-east-1:000000000000:stream/{}", cluster::STREAM),
     })
     .to_string()
 }

@@ -229,7 +229,7 @@ impl Cluster {
                 created.map_err(|error| ClusterError::Create(error.to_string()))?;
             }
         }
-        identify(&aws).await?;
+        identify(&connect(&aws, options.elsewhere.as_ref()).await?).await?;
         let mut more = options.elsewhere.as_ref().map(elsewhere::environment).unwrap_or_default();
         more.extend(options.environment);
         let environment = environment(aws.endpoint(), more);
@@ -366,11 +366,7 @@ impl Cluster {
 
     /// Clients of the local AWS, or of what is elsewhere.
     pub async fn clients(&self) -> Result<aws::Clients, ClusterError> {
-        let settings = match &self.elsewhere {
-            Some(elsewhere) => elsewhere::settings(elsewhere),
-            None => aws::Settings::local(self.aws.endpoint()),
-        };
-        aws::connect(&settings).await.map_err(|error| ClusterError::Create(error.to_string()))
+        connect(&self.aws, self.elsewhere.as_ref()).await
     }
 
     /// Waits until every record that is in the streams now has been taken in by every Lambda, or given up on; false when
@@ -399,13 +395,15 @@ impl Cluster {
 }
 
 /// Makes the bucket a store, before anything writes there.
-async fn identify(aws: &LocalAws) -> Result<(), ClusterError> {
-    let failed = |error: &dyn std::fmt::Display| ClusterError::Create(error.to_string());
-    let clients =
-        aws::connect(&aws::Settings::local(aws.endpoint())).await.map_err(|error| failed(&error))?;
+async fn identify(clients: &aws::Clients) -> Result<(), ClusterError> {
     let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
-    whose::create(&clients, &names).await.map_err(|error| failed(&error))?;
-    Ok(())
+    let made = whose::create(clients, &names).await;
+    made.map(|_| ()).map_err(|error| ClusterError::Create(error.to_string()))
+}
+
+async fn connect(aws: &LocalAws, elsewhere: Option<&Elsewhere>) -> Result<aws::Clients, ClusterError> {
+    let settings = elsewhere.map_or_else(|| aws::Settings::local(aws.endpoint()), elsewhere::settings);
+    aws::connect(&settings).await.map_err(|error| ClusterError::Create(error.to_string()))
 }
 
 /// What every process of the cluster is told; `more` may say otherwise.

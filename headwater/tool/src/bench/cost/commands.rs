@@ -61,7 +61,7 @@ async fn unknown() -> Result<Vec<Item>, Error> {
     open(&world.process(), &ids).await?;
     let new_processes = async || -> Result<(), Error> {
         for id in &ids {
-            credited(&world.process(), id).await?;
+            credited(&world.start(), id).await?;
         }
         Ok(())
     };

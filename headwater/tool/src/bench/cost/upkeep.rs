@@ -12,6 +12,7 @@ use headwater::{
     format::{
         commit::{Commit, Meta},
         head::Head,
+        identity::Identity,
         key,
         record::Record,
     },
@@ -52,8 +53,9 @@ async fn archive() -> Result<Vec<Item>, Error> {
     let archiver =
         || Archiver::new(world.ports.clone(), Arc::clone(&world.archive), STREAM, Bounds::default());
     let warm = archiver();
-    warm.archive(SHARD, &[arrival(0)?]).await?;
-    let batch = (1..=RECORDS).map(arrival).collect::<Result<Vec<_>, Error>>()?;
+    let ours = world.ports.identity.known();
+    warm.archive(SHARD, &[arrival(0, ours)?]).await?;
+    let batch = (1..=RECORDS).map(|number| arrival(number, ours)).collect::<Result<Vec<_>, Error>>()?;
     let work = async {
         warm.archive(SHARD, &batch).await?;
         Ok(())
@@ -69,7 +71,7 @@ async fn archive() -> Result<Vec<Item>, Error> {
 }
 
 /// The record of that number: the next commit of one of the streams.
-fn arrival(number: usize) -> Result<Arrival, Error> {
+fn arrival(number: usize, ours: Option<&Identity>) -> Result<Arrival, Error> {
     let stream = StreamId::new("account", &format!("a-{:04}", number % STREAMS))?;
     let version = Version::new((number / STREAMS + 1) as u64);
     let event = StoredEvent::new("Credited", 1, RawValue::from_string(format!(r#"{{"amount":{number}}}"#))?)?;
@@ -86,7 +88,7 @@ fn arrival(number: usize) -> Result<Arrival, Error> {
         sequence: Sequence::try_from(format!("4965{number:052}"))?,
         at: ARRIVED,
         key: stream.to_string(),
-        data: Record::new(stream, vec![Arc::new(commit)]).encode()?,
+        data: Record::new(stream, vec![Arc::new(commit)]).of(ours).encode()?,
     })
 }
 

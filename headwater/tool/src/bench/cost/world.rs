@@ -6,6 +6,8 @@ use bank::Account;
 use headwater::{
     Options, Settings, Store, StoredEvent, StreamId,
     aws::{self, Clients},
+    format::identity::Names,
+    identity::{self, IdentitySource},
     memory::ManualClock,
     port::{Arrival, Log, Objects, Ports, Start},
 };
@@ -54,13 +56,23 @@ impl World {
         let clients = aws::connect(&aws::Settings::local(aws.endpoint())).await?;
         // Times are written with as many digits as they need.
         let ports = Ports { clock: Arc::new(ManualClock::standing()), ..clients.ports(STORE, STREAM) };
-        let archive = Arc::new(clients.objects(ARCHIVE));
+        let archive: Arc<dyn Objects> = Arc::new(clients.objects(ARCHIVE));
+        let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
+        let Ports { objects, entropy, clock, .. } = &ports;
+        let identity = identity::create(objects, &archive, entropy, &names, clock.now(), false).await?;
+        let ports = Ports { identity: IdentitySource::fixed(identity), ..ports };
         Ok(Self { aws, ports, archive, clients })
     }
 
-    /// A process that knows nothing yet.
+    /// A process that has started, and knows nothing else yet.
     pub(super) fn process(&self) -> Store {
         Store::new(self.ports.clone(), Settings::default())
+    }
+
+    /// A process that starts now: it does not know yet which store it writes.
+    pub(super) fn start(&self) -> Store {
+        let ports = Ports { identity: IdentitySource::stored(STREAM), ..self.ports.clone() };
+        Store::new(ports, Settings::default())
     }
 
     /// The relay verifies everything that was written and will be.

@@ -17,10 +17,10 @@ mod reactions;
 mod relay;
 mod requests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bank::{Account, Portfolio};
-use headwater::{Aggregate, aws::Clients};
+use headwater::{Aggregate, aws::Clients, format::key, identity, port::SystemEntropy, read::Reader};
 use serde_json::json;
 
 use self::function::Function;
@@ -28,7 +28,7 @@ use super::{
     Bench, Error, Figure,
     batches::{Batch, Happened, Source},
 };
-use crate::cluster::{Cluster, Options};
+use crate::cluster::{Cluster, Options, STORE};
 
 /// Records of one event, at most.
 const RECORDS: usize = 10_000;
@@ -55,16 +55,18 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let options = Options { lambdas: false, ..Options::default() };
     let cluster = Cluster::start(options, |step| bench.say(step)).await?;
     let clients = cluster.clients().await?;
+    let reader = Reader::of(Arc::new(clients.objects(STORE)), Arc::new(SystemEntropy));
+    let ours = identity::read(&reader, key::IDENTITY).await?;
     // The relay first: it believes what stands in the archive, and the records that the archiver gets stand in no shard.
     let mut figures = vec![relay::measure(bench, &cluster, &clients).await?];
     for (binary, kind, told) in CONSUMERS {
-        let small = Source::new(kind, "small", bench.many(STREAMS), told);
+        let small = Source::new(kind, "small", bench.many(STREAMS), told).of(ours.clone());
         figures.push(consumer(bench, &cluster, &clients, binary, small).await?);
         // As many commits as a record may have, and so many events that it is just below a record's limit.
-        let large = Source::new(kind, "large", 4, told).with(256, 50);
+        let large = Source::new(kind, "large", 4, told).with(256, 50).of(ours.clone());
         figures.push(consumer(bench, &cluster, &clients, binary, large).await?);
     }
-    figures.extend(reactions::measure(bench, &cluster, &clients).await?);
+    figures.extend(reactions::measure(bench, &cluster, &clients, ours.as_ref()).await?);
     figures.extend(requests::measure(bench, &cluster).await?);
     cluster.stop(Duration::ZERO).await;
     Ok(figures)

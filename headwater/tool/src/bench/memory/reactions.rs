@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     Aggregate, Options, Settings, Store, StreamId, Version,
     aws::Clients,
-    format::{commit::Meta, record::Record},
+    format::{commit::Meta, identity::Identity, record::Record},
 };
 use localstack::PAYLOAD_LIMIT;
 use serde_json::Value;
@@ -30,16 +30,21 @@ pub(super) async fn measure(
     bench: &Bench,
     cluster: &Cluster,
     clients: &Clients,
+    ours: Option<&Identity>,
 ) -> Result<Vec<Figure>, Error> {
     let store = Store::new(clients.ports(STORE, STREAM), Settings::default());
-    let holdings = process(bench, cluster, "holdings", async |number| opened(&store, number).await).await?;
+    let holdings =
+        process(bench, cluster, "holdings", async |number| Ok(opened(&store, number).await?.of(ours)))
+            .await?;
     for account in ["from", "to"] {
         let open =
             AccountCommand::Open { overdraft_limit: OverdraftLimit::try_from(1_000_000)?, holder: None };
         store.execute::<Account>(account, open, Options::default()).await?;
     }
-    let transfers =
-        process(bench, cluster, "transfer-process", async |number| requested(&store, number).await).await?;
+    let transfers = process(bench, cluster, "transfer-process", async |number| {
+        Ok(requested(&store, number).await?.of(ours))
+    })
+    .await?;
     Ok(vec![holdings, transfers])
 }
 
