@@ -147,8 +147,7 @@ impl Relay {
         Self { ports, reader, archive, stream: stream.to_owned(), settings, newest: Mutex::default() }
     }
 
-    /// Gives the store of this bucket, whose archive is in that one, an identity where it has none. It may have been written
-    /// meanwhile, so that its records without an id remain its own.
+    /// Gives the store of this bucket, whose archive is in that one, an identity where it has none.
     ///
     /// # Errors
     ///
@@ -161,7 +160,7 @@ impl Relay {
         let (stream, store, archive) = (self.stream.clone(), store.to_owned(), archive.to_owned());
         let names = Names { store, stream, archive };
         let Ports { objects, entropy, clock, .. } = &self.ports;
-        match identity::create(objects, &self.archive, entropy, &names, clock.now(), true).await {
+        match identity::create(objects, &self.archive, entropy, &names, clock.now()).await {
             Ok(identity) => tracing::info!(id = %identity.id, "this is the store"),
             Err(CreateError::Store(error)) => tracing::warn!(%error, "the store has no identity yet"),
             Err(error) => return Err(error),

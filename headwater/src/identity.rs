@@ -1,7 +1,11 @@
 //! Whose records are: the identity of the store, read once by each process ([`IdentitySource`]), and made once ([`create`]).
 //!
 //! A store without `store.json` is one of before stores had an identity: its records carry no id, and it takes those without.
-//! It gets one by [`create`], which says whether records without an id remain readable ([`Identity::adopted`]).
+//! It gets one by [`create`], which finds out whether records without an id remain readable ([`Identity::adopted`]):
+//!
+//! 1. the identity is written, and takes such records;
+//! 2. where the store has no head and the archive no segment then, it is replaced by one that refuses them. A writer that found none
+//!    looks again after its swap ([`IdentitySource::now`]), so that a commit which the listing does not show is published with the id.
 //!
 //! [`create`] writes the archive's copy first, so that of two that are made at once on one archive one wins, and a creation
 //! that broke off is finished under the same id by the next.
@@ -22,7 +26,7 @@ use crate::{
         identity::{Identity, Names, StoreId},
         key,
     },
-    port::{Entropy, Got, ObjectError, Objects, Precondition, backoff},
+    port::{Entropy, Got, Keys, ObjectError, Objects, Precondition, any, backoff},
     read::Reader,
 };
 
@@ -196,7 +200,7 @@ pub enum CreateError {
 }
 
 /// Makes the identity of a store, where it has none; else tells the one that exists. `store` and `archive` are the buckets of
-/// these `names`. `adopted` says that there may be records without an id, which then remain readable.
+/// these `names`. Where something was written already there may be records without an id, which then remain readable.
 ///
 /// # Errors
 ///
@@ -207,26 +211,50 @@ pub async fn create(
     entropy: &Arc<dyn Entropy>,
     names: &Names,
     now: Timestamp,
-    adopted: bool,
 ) -> Result<Identity, CreateError> {
     let reader = |objects: &Arc<dyn Objects>| Reader::of(Arc::clone(objects), Arc::clone(entropy));
     let check = |identity: Identity| {
         Contradiction::check(&identity, Some(&names.stream), Some(&names.archive))?;
-        Ok(identity)
+        Ok::<_, CreateError>(identity)
     };
-    if let Some(identity) = read(&reader(store), key::IDENTITY).await? {
-        return check(identity);
+    let (of_store, of_archive) = (reader(store), reader(archive));
+    if let Some(identity) = read(&of_store, key::IDENTITY).await? {
+        return Ok(strict(&**store, &of_store, &of_archive, check(identity)?).await?);
     }
     let fresh = StoreId::try_from(entropy.unique()).map_err(corrupt(key::IDENTITY))?;
-    let fresh = Identity::new(fresh, now, names.clone(), adopted);
+    let fresh = Identity::new(fresh, now, names.clone(), true);
     let copy = key::archived_identity(&names.stream);
-    let mut identity = put(&**archive, &reader(archive), &**entropy, &copy, fresh).await?;
+    let identity = put(&**archive, &of_archive, &**entropy, &copy, fresh).await?;
     if identity.names != *names {
         return Err(CreateError::Taken { store: names.store.clone(), theirs: Box::new(identity.names) });
     }
-    // Of a creation that broke off: what was written since has no id.
-    identity.adopted |= adopted;
-    check(put(&**store, &reader(store), &**entropy, key::IDENTITY, identity).await?)
+    let identity = put(&**store, &of_store, &**entropy, key::IDENTITY, identity).await?;
+    Ok(strict(&**store, &of_store, &of_archive, check(identity)?).await?)
+}
+
+/// Lets the identity refuse records without an id, where there can be none: nothing was written before it was there.
+async fn strict(
+    store: &dyn Objects,
+    reader: &Reader,
+    archive: &Reader,
+    identity: Identity,
+) -> Result<Identity, StoreError> {
+    let segments = format!("{}{}/", key::SEGMENTS, identity.names.stream);
+    if !identity.adopted
+        || any(reader.pages(Keys::under(key::HEADS))).await?.is_some()
+        || any(archive.pages(Keys::under(segments))).await?.is_some()
+    {
+        return Ok(identity);
+    }
+    let Got::Found { etag, .. } = reader.object(key::IDENTITY, None).await? else { return Ok(identity) };
+    let mut strict = identity.clone();
+    strict.adopted = false;
+    let body = strict.encode().map_err(corrupt(key::IDENTITY))?;
+    match store.put(key::IDENTITY, body, Precondition::Matches(etag)).await {
+        Ok(_) => Ok(strict),
+        // It takes records without an id until the next try; or another one has done it.
+        Err(_) => Ok(read(reader, key::IDENTITY).await?.unwrap_or(identity)),
+    }
 }
 
 /// Writes an identity where none is; tells the one that is there then.
@@ -298,7 +326,7 @@ mod tests {
         async fn create(&self, objects: Arc<dyn Objects>, names: &Names) -> Result<Identity, CreateError> {
             let Ports { entropy, clock, .. } = self.world.ports();
             let archive: Arc<dyn Objects> = self.archive.clone();
-            create(&objects, &archive, &entropy, names, clock.now(), false).await
+            create(&objects, &archive, &entropy, names, clock.now()).await
         }
 
         fn bucket(&self) -> Arc<dyn Objects> {
@@ -329,7 +357,51 @@ mod tests {
         place.create(Arc::new(objects), &names("store")).await.expect_err("the bucket is down");
         let (_, copy) = place.archive.all("stores/").pop().expect("the copy comes first");
         let made = place.create(place.world.objects.clone(), &names("store")).await.expect("made");
-        assert_eq!(made, Identity::decode(&copy).expect("an identity"));
+        assert_eq!(made.id, Identity::decode(&copy).expect("an identity").id);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_store_refuses_records_without_an_id_and_one_that_was_written_takes_them() {
+        let place = Place::new();
+        assert!(!place.create(place.bucket(), &names("empty")).await.expect("made").adopted);
+        for (bucket, key) in [("store", "heads/account/1"), ("archive", "archive/events/shard=1/1.parquet")] {
+            let place = Place::new();
+            let objects = if bucket == "store" { &place.world.objects } else { &place.archive };
+            objects.insert(key, Bytes::from_static(b"something"));
+            let store = place.world.objects.clone();
+            assert!(place.create(store.clone(), &names("store")).await.expect("made").adopted, "{key}");
+            assert!(place.create(store, &names("store")).await.expect("made").adopted, "{key}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_began_before_the_store_had_an_identity_is_published_with_it() {
+        let place = Place::new();
+        let objects = FaultyObjects::new(place.world.objects.clone());
+        let ports = Ports {
+            objects: Arc::new(objects.clone()),
+            identity: IdentitySource::stored("events"),
+            ..place.world.ports()
+        };
+        // Its swap is under way for two seconds.
+        objects.faults().hook(|call| match call.operation {
+            Operation::Put if call.key.starts_with(key::HEADS) => Fault::Delay(Duration::from_secs(2)),
+            _ => Fault::None,
+        });
+        let store = crate::Store::new(ports, crate::Settings::default());
+        let event = crate::Schemas::FIRST.encode(&serde_json::json!({"Added": 1})).expect("an event");
+        let stream = "account/1".parse().expect("a stream");
+        let append = store.append(&stream, vec![event], crate::Options::default());
+        let made = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            place.create(place.world.objects.clone(), &names("store")).await.expect("made")
+        };
+        let (appended, made) = tokio::join!(append, made);
+        appended.expect("appended");
+        assert!(!made.adopted, "there was no head yet");
+        let records = place.world.log.records();
+        let record = crate::format::record::Record::decode(&records[0].data).expect("a record");
+        assert_eq!(record.store, Some(made.id));
     }
 
     #[tokio::test(start_paused = true)]

@@ -67,7 +67,7 @@ async fn one(
     let Some((record, publisher)) = Record::newest(&head).filter(|_| unknown).zip(publisher) else {
         return Ok(false);
     };
-    let record = record.of(identity.lately(reader).await?);
+    let record = record.of(identity.now(reader).await?);
     let data = record.encode().map_err(unreadable(&key::head(stream)))?;
     tracing::info!(%stream, %version, "nobody has published this: the relay does");
     let span = trace::publication(stream, &record.commits, "relay");

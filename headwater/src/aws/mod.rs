@@ -3,7 +3,7 @@
 //! 1. [`Settings`] say where AWS is and how long it may take; what they leave open comes from the environment or the
 //!    profile, as with every AWS tool: `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`…
 //! 2. [`connect`] finds region and credentials, and tells what is missing before anything is asked of AWS.
-//! 3. [`Clients`] make the ports, for one bucket and one stream or for more; for who writes, [`Clients::store`] asks first
+//! 3. [`Clients`] make the ports, for one bucket and one stream or for more; for who writes, [`Clients::open`] asks first
 //!    whether S3 keeps conditions.
 //!
 //! Each call is one attempt with one deadline; failures are sorted in `failure.rs`, one place for both services.

@@ -57,8 +57,7 @@ impl Help {
             let commits = known.head.newest_commits();
             let commit = commits.last().map(|commit| commit.id.as_str());
             tracing::debug!(%stream, commit, version = %known.head.version, "help");
-            self.identified().await?;
-            let record = self.record(stream, commits.to_vec())?;
+            let record = self.record(stream, commits.to_vec()).await?;
             let span = trace::publication(stream, commits, "helper");
             let publish = self.publisher.publish(stream, record, last).instrument(span);
             let published = timeout_at(until, publish).await;
@@ -89,14 +88,18 @@ impl Help {
         same.ok_or_else(|| StoreError::Unavailable("the head was replaced meanwhile: retry".into()))
     }
 
-    /// Sees to it that it is known whose the records are. It is before a swap: after one a record must be possible.
+    /// Sees to it that it can be learned whose the records are: it is asked before a swap, for after one there must be a record.
     pub(super) async fn identified(&self) -> Result<(), StoreError> {
         self.identity.lately(&self.reader).await.map(drop)
     }
 
-    /// The record of commits.
-    pub(super) fn record(&self, stream: &StreamId, commits: Vec<Arc<Commit>>) -> Result<Bytes, StoreError> {
-        let record = Record::new(stream.clone(), commits).of(self.identity.known());
+    /// The record of commits that exist: of the store as it is known now.
+    pub(super) async fn record(
+        &self,
+        stream: &StreamId,
+        commits: Vec<Arc<Commit>>,
+    ) -> Result<Bytes, StoreError> {
+        let record = Record::new(stream.clone(), commits).of(self.identity.now(&self.reader).await?);
         record.encode().map_err(|error| StoreError::corrupt(stream.as_str(), &error))
     }
 }

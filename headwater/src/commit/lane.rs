@@ -299,9 +299,10 @@ impl Inner {
         let stream = draft.base.head.stream.clone();
         let newest = draft.commits.last().map(|commit| commit.last).unwrap_or_default();
         let commits = draft.commits.clone();
-        let record = match self.help.record(&stream, draft.commits) {
+        let record = match self.help.record(&stream, draft.commits).await {
             Ok(record) => record,
             Err(error) => {
+                self.cache.forget(&stream);
                 tracing::error!(%stream, version = %newest, %error, "committed, and no record can be made of it");
                 return pending(&stream, newest, decided);
             }

@@ -1,4 +1,4 @@
-//! The identity of a store, at `store.json` in its bucket: made once, by whoever makes the store, and never replaced.
+//! The identity of a store, at `store.json` in its bucket: made once, by whoever makes the store. Its id and names never change.
 //!
 //! ```json
 //! {"format":1,"id":"5f2c…","created_at":"2026-11-21T19:30:00Z","store":"bucket","stream":"events","archive":"bucket"}

@@ -48,7 +48,7 @@ async fn store(options: Options) -> (LocalAws, Ports) {
     let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
     let archive: Arc<dyn Objects> = Arc::new(clients.objects(ARCHIVE));
     let Ports { objects, entropy, clock, .. } = &ports;
-    identity::create(objects, &archive, entropy, &names, clock.now(), false).await.expect("a store");
+    identity::create(objects, &archive, entropy, &names, clock.now()).await.expect("a store");
     (local, ports)
 }
 

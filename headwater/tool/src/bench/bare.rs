@@ -18,12 +18,17 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{
     aws::Clients,
-    format::{identity::Names, key, watermark::Watermark},
+    format::{
+        identity::{Identity, Names},
+        key,
+        watermark::Watermark,
+    },
     identity,
     port::{
         Batch, Clock, Cursor, ETag, Entropy, Entry, EntryError, Got, Keys, Listing, Log, LogError,
         ObjectError, Objects, Ports, Position, Precondition, Shard, Start, SystemClock, SystemEntropy, Token,
     },
+    read::Reader,
 };
 use jiff::Timestamp;
 use localstack::LocalAws;
@@ -54,9 +59,14 @@ pub(super) async fn local() -> Result<(LocalAws, Clients), Error> {
     let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: STORE.to_owned() };
     let store: Arc<dyn Objects> = Arc::new(clients.objects(STORE));
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    // Its records may be made by hand, without an id.
-    identity::create(&store, &store, &entropy, &names, SystemClock.now(), true).await?;
+    identity::create(&store, &store, &entropy, &names, SystemClock.now()).await?;
     Ok((aws, clients))
+}
+
+/// Whose the records are that rows make by hand.
+pub(super) async fn identity(clients: &Clients, store: &str) -> Result<Option<Identity>, Error> {
+    let reader = Reader::of(Arc::new(clients.objects(store)), Arc::new(SystemEntropy));
+    Ok(identity::read(&reader, key::IDENTITY).await?)
 }
 
 /// The relay has verified everything up to then.

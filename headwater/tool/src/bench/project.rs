@@ -47,8 +47,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let (aws, clients) = bare::local().await?;
     let projector = Projector::new(Balances, &clients.ports(STORE, STREAM));
     let (records, streams) = (bench.many(RECORDS), bench.many(STREAMS));
-    let source =
-        |name: &str, round: usize| Source::new(Account::KIND, &format!("{name}-{round}"), streams, credited);
+    let ours = bare::identity(&clients, STORE).await?;
+    let source = |name: &str, round: usize| {
+        Source::new(Account::KIND, &format!("{name}-{round}"), streams, credited).of(ours.clone())
+    };
     let (asked, asked_bare) = (Cell::default(), Cell::default());
 
     let ours = async |name: &str, round: usize| {

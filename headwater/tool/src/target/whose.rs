@@ -9,7 +9,7 @@ use headwater::{
         key,
     },
     identity::{self, Contradiction},
-    port::{Clock, Entropy, Keys, Objects, SystemClock, SystemEntropy, any},
+    port::{Clock, Entropy, Objects, SystemClock, SystemEntropy},
     read::Reader,
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn find(
     Ok(identity)
 }
 
-/// Makes the bucket of these names a store. One that has something already was one before stores had an identity.
+/// Makes the bucket of these names a store.
 ///
 /// # Errors
 ///
@@ -49,15 +49,9 @@ pub(super) async fn find(
 pub(crate) async fn create(clients: &Clients, names: &Names) -> Result<Identity, Unreachable> {
     let store: Arc<dyn Objects> = Arc::new(clients.objects(&names.store));
     let archive: Arc<dyn Objects> = Arc::new(clients.objects(&names.archive));
-    let holds = async |objects: &Arc<dyn Objects>, prefix: &str| {
-        let found = any(reader(Arc::clone(objects)).pages(Keys::under(prefix))).await;
-        found.map(|key| key.is_some()).map_err(|error| Unreachable::Identity(error.into()))
-    };
-    let written = holds(&store, key::HEADS).await?;
-    let archived = holds(&archive, &archiver::place::stream_prefix(&names.stream)).await?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let now = SystemClock.now();
-    let made = identity::create(&store, &archive, &entropy, names, now, written || archived).await;
+    let made = identity::create(&store, &archive, &entropy, names, now).await;
     made.map_err(Unreachable::Identity)
 }
 

@@ -59,7 +59,7 @@ impl World {
         let archive: Arc<dyn Objects> = Arc::new(clients.objects(ARCHIVE));
         let names = Names { store: STORE.to_owned(), stream: STREAM.to_owned(), archive: ARCHIVE.to_owned() };
         let Ports { objects, entropy, clock, .. } = &ports;
-        let identity = identity::create(objects, &archive, entropy, &names, clock.now(), false).await?;
+        let identity = identity::create(objects, &archive, entropy, &names, clock.now()).await?;
         let ports = Ports { identity: IdentitySource::fixed(identity), ..ports };
         Ok(Self { aws, ports, archive, clients })
     }

@@ -17,15 +17,15 @@ mod reactions;
 mod relay;
 mod requests;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bank::{Account, Portfolio};
-use headwater::{Aggregate, aws::Clients, format::key, identity, port::SystemEntropy, read::Reader};
+use headwater::{Aggregate, aws::Clients};
 use serde_json::json;
 
 use self::function::Function;
 use super::{
-    Bench, Error, Figure,
+    Bench, Error, Figure, bare,
     batches::{Batch, Happened, Source},
 };
 use crate::cluster::{Cluster, Options, STORE};
@@ -55,8 +55,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let options = Options { lambdas: false, ..Options::default() };
     let cluster = Cluster::start(options, |step| bench.say(step)).await?;
     let clients = cluster.clients().await?;
-    let reader = Reader::of(Arc::new(clients.objects(STORE)), Arc::new(SystemEntropy));
-    let ours = identity::read(&reader, key::IDENTITY).await?;
+    let ours = bare::identity(&clients, STORE).await?;
     // The relay first: it believes what stands in the archive, and the records that the archiver gets stand in no shard.
     let mut figures = vec![relay::measure(bench, &cluster, &clients).await?];
     for (binary, kind, told) in CONSUMERS {
