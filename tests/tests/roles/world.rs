@@ -6,7 +6,7 @@ use headwater::{
     Options, Settings, Store, StoredEvent, StreamId,
     format::{commit::Meta, head::Head, key},
     limits,
-    port::{Got, Ports},
+    port::{Got, ObjectError, Ports},
 };
 use headwater_tests::{Answer, PATIENCE};
 use headwater_tool::cluster::{self, Cluster, STORE, STREAM};
@@ -111,12 +111,19 @@ impl World {
         self.operator.append(stream, events, options).await.expect("it is appended");
     }
 
-    /// Deletes a view, for the next record to heal it from the head and its pages.
+    /// Deletes a view, for the next record to heal it from the head and its pages. A projection may write it meanwhile.
     pub(crate) async fn forget(&self, view: &str) {
-        let Got::Found { etag, .. } = self.ports.objects.get(view, None).await.expect("S3 answers") else {
-            panic!("there is no {view}");
-        };
-        self.ports.objects.delete(view, &etag).await.expect("it is deleted");
+        loop {
+            let Got::Found { etag, .. } = self.ports.objects.get(view, None).await.expect("S3 answers")
+            else {
+                panic!("there is no {view}");
+            };
+            match self.ports.objects.delete(view, &etag).await {
+                Ok(()) => return,
+                Err(ObjectError::Precondition) => {}
+                Err(error) => panic!("{view} is not deleted: {error}"),
+            }
+        }
     }
 
     /// A function of a binary, with so much concurrency and another variable.
