@@ -9,7 +9,7 @@ use headwater::{
     port::{Arrival, Clock, Entry, Log},
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tokio::time::advance;
 
 use super::{views::Views, *};

@@ -19,7 +19,7 @@ pub struct Args {
     /// The identity as one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Where the store is. --stream and --archive must be given.
+    /// Where the store is. A bucket that is no store yet needs --stream and --archive.
     #[command(flatten)]
     pub target: Target,
 }
@@ -27,7 +27,9 @@ pub struct Args {
 /// Gives the store an identity, unless it has one, and shows it on stdout.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let unnamed = [("--stream", &args.target.stream), ("--archive", &args.target.archive)];
-    if let Some((flag, _)) = unnamed.into_iter().find(|(_, given)| given.is_none()) {
+    if let Some((flag, _)) = unnamed.into_iter().find(|(_, given)| given.is_none())
+        && args.target.connect(&[Need::Store]).await?.identity.is_none()
+    {
         return Err(Unreachable::Unnamed { flag }.into());
     }
     let connection = args.target.connect(&[Need::Store, Need::Archive, Need::Stream]).await?;

@@ -101,13 +101,19 @@ pub async fn show(
     };
     let mut shown = Shown { output, bar, failed: None };
     let summary = audit.run(&mut shown).await;
-    if let Some(failed) = shown.failed {
-        return Err(failed);
-    }
+    // What was found counts, also where nobody reads it to its end.
+    read_or_not(shown.failed.map_or(Ok(()), Err))?;
     let summary = summary?;
-    output.line(&Summed { summary: &summary })?;
-    output.flush()?;
+    read_or_not(output.line(&Summed { summary: &summary }).and_then(|()| output.flush()))?;
     Ok(summary)
+}
+
+/// A reader that has gone is no failure.
+fn read_or_not(shown: Result<(), Failure>) -> Result<(), Failure> {
+    match shown {
+        Err(Failure::Closed) => Ok(()),
+        shown => shown,
+    }
 }
 
 /// Shows findings as they come, above the progress.

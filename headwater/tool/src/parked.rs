@@ -44,10 +44,14 @@ pub async fn show(
     projection: Option<String>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let projections = match projection {
-        Some(projection) => BTreeSet::from([projection]),
-        None => projections(&Reader::new(&connection.ports)).await?,
-    };
+    let mut projections = projections(&Reader::new(&connection.ports)).await?;
+    if let Some(only) = projection {
+        if !projections.contains(&only) {
+            output.heading(&format!("there are no views of {only}: nothing of it can be parked"))?;
+            return output.flush();
+        }
+        projections = BTreeSet::from([only]);
+    }
     let mut found = false;
     for projection in &projections {
         for ParkedStream { key, stream, parked } in consume::parked(&connection.ports, projection).await? {

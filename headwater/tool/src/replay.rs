@@ -4,7 +4,7 @@
 use archiver::replay::{Replay, Replayed};
 use clap::Args as Arguments;
 use futures::TryStreamExt;
-use headwater::Version;
+use headwater::{InvalidName, StreamId, Version};
 use indicatif::{HumanCount, ProgressBar};
 use jiff::civil::Date;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ const STEP: u64 = 1_000;
 #[derive(Debug, Clone, Arguments)]
 pub struct Args {
     /// Only streams of this kind, as account
-    #[arg(long)]
+    #[arg(long, value_parser = kind)]
     pub kind: Option<String>,
     /// Only what arrived on this day (UTC) or later, as 2026-11-21
     #[arg(long, value_name = "DATE")]
@@ -37,6 +37,12 @@ pub struct Args {
     /// Where the store is.
     #[command(flatten)]
     pub target: Target,
+}
+
+/// A kind of streams, as a flag names it.
+pub(crate) fn kind(text: &str) -> Result<String, InvalidName> {
+    StreamId::new(text, "1")?;
+    Ok(text.to_owned())
 }
 
 /// What was replayed.

@@ -22,6 +22,7 @@ use self::{line::Found, shard::Follower};
 use crate::{
     failure::Failure,
     output::{Output, complain},
+    replay::kind,
     target::{Connection, Need, Target},
 };
 
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long)]
     pub from_start: bool,
     /// Only streams of this kind, as account
-    #[arg(long)]
+    #[arg(long, value_parser = kind)]
     pub kind: Option<String>,
     /// JSON lines: where and when it arrived, how far behind it was read, and the commit
     #[arg(long)]

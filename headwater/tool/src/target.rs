@@ -73,6 +73,8 @@ pub struct Connection {
     pub archive: Arc<dyn Objects>,
     /// The store, its stream and its archive.
     pub names: Names,
+    /// What the store says of itself, if it says anything.
+    pub identity: Option<Identity>,
     /// The least time between two reads of a shard.
     pub pace: Duration,
     clients: Clients,
@@ -102,6 +104,7 @@ impl Target {
             ports: Ports { log, ..ports },
             archive: Arc::new(clients.objects(&names.archive)),
             names,
+            identity,
             clients,
             pace: if endpoints.are_loopback() { LOCAL_PACE } else { AWS_PACE },
             _embedded: embedded,

@@ -125,6 +125,7 @@ Try:
   curl -i {credit}/accounts/42/credit -H 'content-type: application/json' -H 'idempotency-key: k1' -d '{{"amount":1250}}'
   curl -i '{balance}/balance/42?token=account/42@2'
   curl -i {users}/users -H 'content-type: application/json' -d '{{"id":"9","username":"ann"}}'
+  curl -i {accounts}/accounts -H 'content-type: application/json' -d '{{"id":"43","holder":"9"}}'
   curl -i {transfers}/transfers -H 'content-type: application/json' -d '{{"id":"7","from":"42","to":"43","amount":250}}'
   curl -i {transfers}/transfers/7
 

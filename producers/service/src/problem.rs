@@ -159,6 +159,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let words = error.to_string();
         match error {
+            // By HTTP a commit is named by its key.
+            StoreError::Invalid { field: "commit id", rule } => {
+                Self::invalid(StatusCode::BAD_REQUEST, "Idempotency-Key", rule)
+            }
             StoreError::Invalid { field, rule } => Self::invalid(StatusCode::BAD_REQUEST, field, rule),
             StoreError::Conflict { expected: Some(_), actual, .. } => {
                 let title = "the precondition does not hold";
@@ -248,6 +252,13 @@ mod tests {
     fn json(error: StoreError) -> (StatusCode, Value) {
         let problem = Problem::from(error);
         (problem.status, serde_json::to_value(problem).expect("serializes"))
+    }
+
+    #[test]
+    fn a_key_that_is_too_old_is_called_what_its_caller_calls_it() {
+        let rule = "must be at most 24 hours old".to_owned();
+        let (status, json) = json(StoreError::Invalid { field: "commit id", rule });
+        assert_eq!((status, &json["field"]), (StatusCode::BAD_REQUEST, &"Idempotency-Key".into()));
     }
 
     #[test]

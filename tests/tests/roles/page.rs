@@ -85,7 +85,7 @@ const CALLS: [(&str, &str, &str); 25] = [
     (
         "relay",
         "Identity",
-        "`headwater/src/identity.rs`: GET, and PUT where the store has none, in the archive's bucket first",
+        "`headwater/src/identity.rs`: GET, and PUT where the store has none or is new, in the archive's bucket first",
     ),
     ("relay", "Heads", "`archiver/src/relay.rs`: LIST of the heads, and for the time of S3"),
     ("relay", "Chain", "`archiver/src/chain.rs`: LIST for the newest segment; a GET that finds none"),

@@ -39,6 +39,10 @@ impl Process for Follows {
     const NAME: &'static str = "follows";
     type Reads = Followed;
 
+    fn settings(&self) -> Value {
+        json!({"patience": 5})
+    }
+
     async fn react(&self, _: &Store, cause: &Cause<'_, Followed>) -> Result<(), ReactError> {
         let Followed::Noted = cause.event;
         Ok(())

@@ -8,14 +8,17 @@ use headwater::{
     StoredEvent, Version,
     consume::Projector,
     format::{commit::Commit, head::Head, key, view::View},
-    port::{Got, Keys, Objects, Precondition, Start},
+    port::{ETag, Got, Keys, Objects, Precondition, Start},
 };
 use headwater_tool::audit::show;
 use indicatif::ProgressBar;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::world::{PLAN, Sink, World};
+use super::{
+    show::Closed,
+    world::{PLAN, Sink, World},
+};
 
 /// Accounts with three commits each.
 const ACCOUNTS: usize = 40;
@@ -169,4 +172,23 @@ async fn what_nobody_published_is_published_by_the_repair() {
     }
     world.archive().await;
     assert!(found(&world, false).await.iter().all(|(what, ..)| what == "H11"), "only the view is behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_counts_where_nobody_reads_it() {
+    let world = whole().await;
+    let (store, key) = (world.connect().await.ports.objects, key::view("balance", "4"));
+    store.delete(&key, &etag(&*store, &key).await).await.unwrap();
+    let connection = world.connect().await;
+    for json in [true, false] {
+        let mut output = headwater_tool::Output::to(Closed, json);
+        let grace = SignedDuration::from_secs(-1);
+        let summary = show(&connection, grace, false, &mut output, &ProgressBar::hidden()).await.unwrap();
+        assert!(summary.findings > 0, "{summary:?}");
+    }
+}
+
+async fn etag(objects: &dyn Objects, key: &str) -> ETag {
+    let Got::Found { etag, .. } = objects.get(key, None).await.unwrap() else { panic!("no {key}") };
+    etag
 }

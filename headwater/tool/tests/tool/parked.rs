@@ -39,6 +39,9 @@ async fn what_is_parked_is_listed_per_projection() {
     );
     assert_eq!(shown(Some("balance-all"), false).await.unwrap(), "nothing is parked\n");
     assert_eq!(shown(Some("balance-all"), true).await.unwrap(), "");
+    let unseen = "there are no views of blance: nothing of it can be parked\n";
+    assert_eq!(shown(Some("blance"), false).await.unwrap(), unseen);
+    assert_eq!(shown(Some("blance"), true).await.unwrap(), "");
 }
 
 /// The view of account 7 as it was after its first event, the second one parked.

@@ -77,14 +77,31 @@ async fn wrong_credentials_are_told_as_such() {
 
 #[tokio::test]
 async fn usage_errors_have_a_code_of_their_own() {
-    for arguments in
-        [&["read"][..], &["read", "no-stream"], &["read", "a/1", "--endpoint", "127.0.0.1"], &["wash"]]
-    {
+    for arguments in [
+        &["read"][..],
+        &["read", "no-stream"],
+        &["read", "a/1", "--endpoint", "127.0.0.1"],
+        &["wash"],
+        &["tail", "--kind", "Account"],
+        &["replay", "--kind", "x y"],
+    ] {
         let (code, shown, said) = run(arguments, "").await;
         assert!(code == 2 && shown.is_empty() && said.contains("error: "), "{code} {said}");
     }
     let (code, shown, _) = run(&["--help"], "").await;
     assert!(code == 0 && shown.contains("Exit codes: 0 done"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_store_is_adopted_again_without_a_word_of_what_it_says_itself() {
+    let world = World::without_identity().await;
+    let adopt = ["adopt", "--json", "--endpoint", world.aws.endpoint()];
+    let (code, _, said) = run(&adopt, "").await;
+    assert!(code == 1 && said.contains("give --stream"), "{code} {said}");
+    let named = ["--stream", "headwater", "--archive", "headwater-archive"];
+    let (code, first, said) = run(&[&adopt[..], &named].concat(), "").await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(run(&adopt, "").await, (0, first, String::new()));
 }
 
 #[tokio::test]

@@ -175,17 +175,21 @@ async fn a_tail_reads_the_children_of_a_shard_after_it() {
     }
 }
 
+/// Where nobody reads.
+pub struct Closed;
+
+impl std::io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn an_output_that_nobody_reads_ends_the_command() {
-    struct Closed;
-    impl std::io::Write for Closed {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let world = World::new().await;
     world.import(SHORT, PLAN).await.1.unwrap();
     let connection = world.connect().await;
