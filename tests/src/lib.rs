@@ -4,6 +4,7 @@
 //! embedded AWS, on a stack that was deployed to AWS or to an emulator, and on an emulator in a container.
 
 mod answer;
+mod audit;
 mod place;
 mod rebuild;
 pub mod suite;
@@ -19,6 +20,7 @@ use headwater_tool::{
 
 pub use self::{
     answer::Answer,
+    audit::audited,
     place::{Ask, Deployment, Place, Resources, Told},
     rebuild::rebuilt,
     wait::{eventually, until},

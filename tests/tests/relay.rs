@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use archiver::{
-    audit::{Audit, Finding, Listener},
-    relay::Report,
-};
+use archiver::relay::Report;
 use consumers::{balance::Balances, credit_limit::CreditLimits};
 use headwater::{
     StreamId, Version,
@@ -20,14 +17,11 @@ use headwater::{
     format::{key, view::View},
     port::{Got, Objects},
 };
-use headwater_tests::{PATIENCE, assert_every_invariant, cluster, until};
+use headwater_tests::{PATIENCE, assert_every_invariant, audited, cluster, until};
 use headwater_tool::{
-    Need, Target,
-    audit::checks,
-    cluster::{ARCHIVE, Cluster, STORE, STREAM},
+    cluster::{Cluster, STORE, STREAM},
     drive::Driven,
 };
-use jiff::SignedDuration;
 use localstack::{Fault, Gate, Request};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -98,40 +92,6 @@ async fn applied(objects: &impl Objects, view: &str, stream: &StreamId) -> Versi
     }
 }
 
-/// What an audit finds that grants no time at all: promise and place.
-async fn audit(cluster: &Cluster) -> Vec<(String, String)> {
-    let target = Target {
-        endpoint: Some(cluster.aws().endpoint().parse().expect("a URL")),
-        data: None,
-        store: STORE.to_owned(),
-        archive: Some(ARCHIVE.to_owned()),
-        stream: Some(STREAM.to_owned()),
-        forward: None,
-    };
-    let connection = target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("it is there");
-    let audit = Audit {
-        ports: connection.ports.clone(),
-        archive: connection.archive.clone(),
-        stream: STREAM.to_owned(),
-        grace: SignedDuration::ZERO,
-        checks: checks::all(),
-        repair: false,
-    };
-    let mut told = Told(Vec::new());
-    audit.run(&mut told).await.expect("audits");
-    told.0
-}
-
-struct Told(Vec<(String, String)>);
-
-impl Listener for Told {
-    fn begins(&mut self, _: &str, _: Option<u64>) {}
-    fn step(&mut self) {}
-    fn found(&mut self, finding: &Finding) {
-        self.0.push((finding.finding.to_string(), finding.place.clone()));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_writer_died_reaches_every_view_within_two_rounds_of_the_relay() {
     let (cluster, clients) = relayed(1).await;
@@ -148,14 +108,14 @@ async fn a_commit_whose_writer_died_reaches_every_view_within_two_rounds_of_the_
         assert_eq!(applied(&store, &view, &stream).await, Version::new(1), "{view} was told of the commit");
     }
     grow_old(&store).await;
-    let found = audit(&cluster).await;
+    let found = audited(&cluster).await;
     assert!(found.contains(&("H6 (delivered)".to_owned(), "account/42".to_owned())), "{found:?}");
     let delivered = pass(&cluster).await;
     assert_eq!((delivered.published, delivered.stayed), (1, None));
     for view in views().await {
         assert_eq!(applied(&store, &view, &stream).await, Version::new(2), "{view} was not told");
     }
-    assert_eq!(audit(&cluster).await, [], "delivered, archived and seen in every view");
+    assert_eq!(audited(&cluster).await, [], "delivered, archived and seen in every view");
     grow_old(&store).await;
     let after = pass(&cluster).await;
     assert_eq!((after.candidates, after.published), (0, 0));

@@ -12,7 +12,7 @@ use bank::{Account, Books, Transfer, TransferStatus, books::Audited};
 use fastrand::Rng;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater::{Aggregate, Version, format::key, port::Ports, read::Reader};
-use headwater_tests::{PATIENCE, assert_every_invariant};
+use headwater_tests::{PATIENCE, assert_every_invariant, audited, eventually};
 use headwater_tool::{
     cluster::{Cluster, Options, Relay, STORE, STREAM},
     drive::Driven,
@@ -156,4 +156,10 @@ async fn a_thousand_transfers_make_and_lose_no_money() {
     assert!(completed > 0 && refused > 0, "{ended:?}");
     println!("{ended:?}, {killed:?} killed, {audits:?} audits, {seen:?} of them with money on its way");
     assert_every_invariant(&cluster, &Driven::new().expect("nothing")).await;
+    // What a killed process left is published by the relay, and archived then.
+    eventually(PATIENCE, async || match &*audited(&cluster).await {
+        [] => Ok(()),
+        found => Err(format!("{found:?}")),
+    })
+    .await;
 }
