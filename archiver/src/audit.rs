@@ -318,7 +318,8 @@ impl Run<'_> {
             }
         }
         for check in &self.audit.checks {
-            let findings = check.end(&self.reader, self.audit.repair.then_some(&self.audit.ports)).await?;
+            let end = check.end(&self.reader, self.audit.repair.then_some(&self.audit.ports)).await;
+            let findings = end.or_else(|error| damage(error).map(|finding| vec![finding]))?;
             self.summary.repaired += findings.iter().filter(|finding| finding.repaired).count() as u64;
             self.find_all(findings);
         }

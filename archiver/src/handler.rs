@@ -15,13 +15,18 @@ use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use headwater::{
     aws::{InvalidRecord, WrongStream, arrival, check_stream},
     port::Arrival,
+    redact::json_fault,
 };
+use serde_json::value::RawValue;
 
 use crate::archive::{Archiver, Interrupted};
 
 /// Why an invocation failed as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
+    /// It is not what a mapping sends; what it holds is not said.
+    #[error("the event is none of a Kinesis event source mapping: {0}")]
+    Event(String),
     /// The event is not a mapping's.
     #[error(transparent)]
     Record(#[from] InvalidRecord),
@@ -31,6 +36,15 @@ pub enum HandlerError {
     /// Not archived, and the event has more than one shard: a report can name a place in one only.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+/// Reads what a mapping sends.
+///
+/// # Errors
+///
+/// It is something else.
+pub fn read(payload: &RawValue) -> Result<KinesisEvent, HandlerError> {
+    serde_json::from_str(payload.get()).map_err(|error| HandlerError::Event(json_fault(&error)))
 }
 
 /// Archives the records of one event.
@@ -67,6 +81,15 @@ mod tests {
 
     use super::*;
     use crate::archive::lab::{SHARD, STREAM, archiver, arrival, at, bucket, chain, check, commit};
+
+    #[test]
+    fn what_no_mapping_sends_is_refused_without_what_is_in_it() {
+        for payload in [r#""CANARY""#, r#"{"Records":"CANARY"}"#, r#"{"Records":[{"kinesis":"CANARY"}]}"#] {
+            let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
+            let refused = read(&payload).expect_err("it is refused").to_string();
+            assert!(refused.contains("invalid type: string") && !refused.contains("CANARY"), "{refused}");
+        }
+    }
 
     fn event(records: &[Arrival]) -> KinesisEvent {
         let base64 = |data: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, data);

@@ -5,11 +5,11 @@ use std::{process::ExitCode, sync::Arc};
 use archiver::{
     archive::{Archiver, Bounds},
     config::Config,
-    handler::handle,
+    handler::{handle, read},
 };
-use aws_lambda_events::kinesis::KinesisEvent;
 use headwater::aws;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::value::RawValue;
 
 fn main() -> ExitCode {
     archiver::start(serve())
@@ -21,8 +21,8 @@ async fn serve() -> Result<(), Error> {
     let ports = clients.open(&config.store, &config.stream).await?;
     let archive = Arc::new(clients.objects(&config.archive));
     let archiver = Archiver::new(ports, archive, &config.stream, Bounds::default());
-    let invoke = |event: LambdaEvent<KinesisEvent>| {
-        telemetry::invocation(async { handle(&archiver, event.payload).await.map_err(Error::from) })
+    let invoke = |event: LambdaEvent<Box<RawValue>>| {
+        telemetry::invocation(async { handle(&archiver, read(&event.payload)?).await.map_err(Error::from) })
     };
     run(service_fn(invoke)).await
 }

@@ -75,7 +75,7 @@ pub trait Check: Send + Sync {
     -> Result<Vec<Finding>, StoreError>;
 
     /// What is found once every stream has been looked at. With `repair` it is mended there, where that can be done while
-    /// writers go on.
+    /// writers go on. Something corrupt is a finding here too, in place of all others of this check.
     async fn end(&self, _: &Reader, _repair: Option<&Ports>) -> Result<Vec<Finding>, StoreError> {
         Ok(Vec::new())
     }

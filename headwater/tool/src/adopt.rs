@@ -4,7 +4,7 @@
 //! second time changes nothing.
 
 use clap::Args as Arguments;
-use headwater::format::identity::Identity;
+use headwater::format::identity::{Identity, Names};
 use serde::Serialize;
 
 use crate::{
@@ -33,6 +33,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return Err(Unreachable::Unnamed { flag }.into());
     }
     let connection = args.target.connect(&[Need::Store, Need::Archive, Need::Stream]).await?;
+    let Names { store, archive, .. } = &connection.names;
+    if store == archive {
+        return Err(Failure::OneBucket { store: store.clone() });
+    }
     let identity = connection.adopt().await?;
     let mut output = Output::stdout(args.json);
     output.line(&Adopted { identity: &identity })?;

@@ -41,6 +41,20 @@ pub enum Failure {
         /// The bucket.
         bucket: String,
     },
+    /// The archive has nothing that came by that stream.
+    #[error("the archive {archive} has nothing of the stream {stream}: check --stream and --archive")]
+    NotArchived {
+        /// The stream of Kinesis.
+        stream: String,
+        /// The archive's bucket.
+        archive: String,
+    },
+    /// Heads are replaced, and nothing of an archive is.
+    #[error("the archive must be another bucket than the store, {store}: give another --archive")]
+    OneBucket {
+        /// The bucket.
+        store: String,
+    },
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),

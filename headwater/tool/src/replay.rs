@@ -4,7 +4,11 @@
 use archiver::replay::{Replay, Replayed};
 use clap::Args as Arguments;
 use futures::TryStreamExt;
-use headwater::{InvalidName, StreamId, Version};
+use headwater::{
+    InvalidName, StreamId, Version,
+    format::{identity::Names, key},
+    port::Got,
+};
 use indicatif::{HumanCount, ProgressBar};
 use jiff::civil::Date;
 use tokio::time::Instant;
@@ -65,6 +69,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let shown = show(&connection, args.kind.as_deref(), args.from, lines, &mut output, &bar).await;
     bar.finish_and_clear();
     let Summary { segments, commits, events } = shown?;
+    if segments == 0 && args.from.is_none() {
+        known(&connection).await?;
+    }
     let took = began.elapsed();
     let speed = u128::from(events) * 1_000 / took.as_millis().max(1);
     let [segments, commits, events] = [segments, commits, events].map(HumanCount);
@@ -74,6 +81,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         "{events} events of {commits} commits in {segments} segments, {took:.1} s ({speed} events/s)"
     ));
     Ok(())
+}
+
+/// An archive without a segment of the stream has its store's identity at least: else another stream or archive was meant.
+async fn known(connection: &Connection) -> Result<(), Failure> {
+    let Names { stream, archive, .. } = &connection.names;
+    match connection.archive.get(&key::archived_identity(stream), None).await? {
+        Got::Missing => Err(Failure::NotArchived { stream: stream.clone(), archive: archive.clone() }),
+        Got::Found { .. } | Got::Unchanged => Ok(()),
+    }
 }
 
 /// What a line is.

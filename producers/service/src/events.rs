@@ -1,6 +1,7 @@
 //! One Lambda for events, requests and ticks: which of them a payload is, its shape tells.
 
 use axum::Router;
+use headwater::redact::json_fault;
 use lambda_runtime::LambdaEvent;
 use serde::{
     Deserialize, Serialize,
@@ -94,7 +95,7 @@ where
     F: Future<Output = Result<A, BoxError>> + Send,
 {
     if is_kinesis(&payload) {
-        let event = serde_json::from_str(payload.get())?;
+        let event = serde_json::from_str(payload.get()).map_err(|error| json_fault(&error))?;
         return Ok(to_raw_value(&handler(event).await?)?);
     }
     if !is_request(&payload) {
@@ -180,6 +181,36 @@ mod tests {
         ] {
             let refused = tick(&payload).expect_err("nobody knows it");
             assert!(refused.contains("expected") && refused.contains("schedule"), "{payload}: {refused}");
+        }
+    }
+
+    /// Records with a number each.
+    #[derive(Deserialize)]
+    struct Numbers {
+        #[serde(rename = "Records")]
+        _records: Vec<Number>,
+    }
+
+    #[derive(Deserialize)]
+    struct Number {
+        #[serde(rename = "kinesis")]
+        _number: u64,
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_payload_is_said_without_what_is_in_it() {
+        let kinesis = json!({"Records": [{"eventSource": "aws:kinesis", "kinesis": "CANARY"}]});
+        let event = LambdaEvent::new(to_raw_value(&kinesis).expect("serializes"), Context::default());
+        let handler = async |_: Numbers| Ok::<_, BoxError>(());
+        let refused = dispatch(event, Router::new(), &handler).await.expect_err("it is refused").to_string();
+        assert!(refused.contains("invalid type: string") && !refused.contains("CANARY"), "{refused}");
+        for payload in [
+            json!({"requestContext": "CANARY"}),
+            json!({"requestContext": {}, "headers": "CANARY"}),
+            json!({"requestContext": {}, "isBase64Encoded": "CANARY"}),
+        ] {
+            let refused = answer(payload).await.expect_err("it is refused");
+            assert!(refused.contains("invalid type: string") && !refused.contains("CANARY"), "{refused}");
         }
     }
 

@@ -25,6 +25,7 @@ use axum::{
     response::IntoResponse,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use headwater::redact::json_fault;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
@@ -120,7 +121,7 @@ struct Answer {
 /// Asks the router what the event asks, whichever gateway sent it. An error is an event that is no request.
 pub async fn answer(router: Router, event: &RawValue) -> Result<Box<RawValue>, BoxError> {
     let event: Event = serde_json::from_str(event.get())
-        .map_err(|error| format!("the event is no HTTP request: {error}"))?;
+        .map_err(|error| format!("the event is no HTTP request: {}", json_fault(&error)))?;
     let gateway = event.gateway();
     let all_values = event.multi_value_headers.is_some();
     let path = event.raw_path.clone().or_else(|| event.path.clone()).unwrap_or_default();

@@ -98,10 +98,23 @@ async fn a_store_is_adopted_again_without_a_word_of_what_it_says_itself() {
     let adopt = ["adopt", "--json", "--endpoint", world.aws.endpoint()];
     let (code, _, said) = run(&adopt, "").await;
     assert!(code == 1 && said.contains("give --stream"), "{code} {said}");
+    let same = ["--stream", "headwater", "--archive", "headwater-store"];
+    let (code, _, said) = run(&[&adopt[..], &same].concat(), "").await;
+    assert!(code == 1 && said.contains("must be another bucket"), "{code} {said}");
     let named = ["--stream", "headwater", "--archive", "headwater-archive"];
     let (code, first, said) = run(&[&adopt[..], &named].concat(), "").await;
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(run(&adopt, "").await, (0, first, String::new()));
+    let replay = ["replay", "--commits", "--endpoint", world.aws.endpoint()];
+    let (code, shown, said) = run(&replay, "").await;
+    assert_eq!((code, shown.as_str()), (0, ""), "{said}");
+    for (flag, wrong) in [("--stream", "headwaterr"), ("--archive", "headwater-store")] {
+        let (code, _, said) = run(&[&replay[..], &[flag, wrong]].concat(), "").await;
+        assert!(
+            code == 1 && said.contains(wrong) && said.contains("has nothing of the stream"),
+            "{code} {said}"
+        );
+    }
 }
 
 #[tokio::test]
