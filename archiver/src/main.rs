@@ -21,8 +21,11 @@ async fn serve() -> Result<(), Error> {
     let ports = clients.open(&config.store, &config.stream).await?;
     let archive = Arc::new(clients.objects(&config.archive));
     let archiver = Archiver::new(ports, archive, &config.stream, Bounds::default());
+    let archiver = &archiver;
     let invoke = |event: LambdaEvent<Box<RawValue>>| {
-        telemetry::invocation(async { handle(&archiver, read(&event.payload)?).await.map_err(Error::from) })
+        telemetry::invocation(
+            async move { handle(archiver, read(&event.payload)?).await.map_err(Error::from) },
+        )
     };
     run(service_fn(invoke)).await
 }
