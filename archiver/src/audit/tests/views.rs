@@ -39,7 +39,7 @@ impl Process for Follows {
     const NAME: &'static str = "follows";
     type Reads = Followed;
 
-    fn settings(&self) -> Value {
+    fn settings(&self) -> serde_json::Value {
         json!({"patience": 5})
     }
 
