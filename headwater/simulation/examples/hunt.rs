@@ -6,11 +6,11 @@
 use std::{env, io, ops::ControlFlow};
 
 fn main() -> io::Result<()> {
-    let number =
-        |place, without| env::args().nth(place).and_then(|text| text.parse().ok()).unwrap_or(without);
-    let (seeds, catches, first) = (number(1, 100), number(2, 1), number(3, u64::MAX));
+    let number = |place| env::args().nth(place).and_then(|text| text.parse::<u64>().ok());
+    let (seeds, catches) = (number(1).unwrap_or(100), number(2).unwrap_or(1));
+    let first = number(3).map(|seed| seed..seed.saturating_add(1));
     let (mut ran, mut caught) = (0_u64, Vec::new());
-    for seeds in [first..first.saturating_add(1), 0..seeds] {
+    for seeds in first.into_iter().chain([0..seeds]) {
         if caught.len() as u64 >= catches {
             break;
         }
