@@ -3,14 +3,14 @@
 //! of them broke a promise; then there is a line for each, the lowest first: the seed, the promise, and what was found. It is
 //! how a mutation is caught.
 
-use std::{env, io, ops::ControlFlow};
+use std::{env, io, iter, ops::ControlFlow};
 
 fn main() -> io::Result<()> {
     let number = |place| env::args().nth(place).and_then(|text| text.parse::<u64>().ok());
     let (seeds, catches) = (number(1).unwrap_or(100), number(2).unwrap_or(1));
     let first = number(3).map(|seed| seed..seed.saturating_add(1));
     let (mut ran, mut caught) = (0_u64, Vec::new());
-    for seeds in first.into_iter().chain([0..seeds]) {
+    for seeds in first.into_iter().chain(iter::once(0..seeds)) {
         if caught.len() as u64 >= catches {
             break;
         }
