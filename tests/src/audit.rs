@@ -2,11 +2,12 @@
 
 use archiver::audit::{Audit, Finding, Listener};
 use headwater_tool::{
-    Need, Target,
     audit::checks,
-    cluster::{ARCHIVE, Cluster, STORE, STREAM},
+    cluster::{Cluster, STREAM},
 };
 use jiff::SignedDuration;
+
+use crate::connect;
 
 /// What an audit finds that grants no time at all: promise and place.
 ///
@@ -15,15 +16,7 @@ use jiff::SignedDuration;
 /// If it cannot be made.
 #[expect(clippy::expect_used, reason = "an audit that cannot be made has failed")]
 pub async fn audited(cluster: &Cluster) -> Vec<(String, String)> {
-    let target = Target {
-        endpoint: Some(cluster.aws().endpoint().parse().expect("a URL")),
-        data: None,
-        store: STORE.to_owned(),
-        archive: Some(ARCHIVE.to_owned()),
-        stream: Some(STREAM.to_owned()),
-        forward: None,
-    };
-    let connection = target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("it is there");
+    let connection = connect(cluster).await;
     let audit = Audit {
         ports: connection.ports.clone(),
         archive: connection.archive.clone(),

@@ -13,8 +13,9 @@ mod wait;
 use std::time::Duration;
 
 use headwater_tool::{
+    Connection, Need, Target,
     check::{Found, check},
-    cluster::{Cluster, Options},
+    cluster::{ARCHIVE, Cluster, Options, STORE, STREAM},
     drive::{Driven, Plan},
 };
 
@@ -38,6 +39,24 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 pub async fn cluster(processes: usize) -> Cluster {
     let options = Options { processes, ..Options::default() };
     Cluster::start(options, |_| ()).await.expect("the cluster starts")
+}
+
+/// Connects to a cluster's store, as the tool does.
+///
+/// # Panics
+///
+/// If the cluster does not answer.
+#[expect(clippy::expect_used, reason = "a test that cannot connect has failed")]
+pub async fn connect(cluster: &Cluster) -> Connection {
+    let target = Target {
+        endpoint: Some(cluster.aws().endpoint().parse().expect("an endpoint")),
+        data: None,
+        store: STORE.to_owned(),
+        archive: Some(ARCHIVE.to_owned()),
+        stream: Some(STREAM.to_owned()),
+        forward: None,
+    };
+    target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("the cluster answers")
 }
 
 /// A plan over a cluster's processes.

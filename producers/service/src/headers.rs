@@ -40,8 +40,8 @@ const ID_BYTES: usize = 128;
 #[expect(dead_code, reason = "read by the derive alone")]
 pub struct CommandParameters {
     /// The caller's name for this request to this account, user or transfer: a repeat takes effect once, and gets the first
-    /// answer; one that was refused or changed nothing is decided again. The key counts there only: with the same key and another `id` it is another request, which takes effect as well.
-    /// 1 to 128 visible ASCII characters.
+    /// answer; one that was refused or changed nothing is decided again. The key counts there only: with the same key and
+    /// another `id` it is another request, which takes effect as well. 1 to 128 visible ASCII characters.
     #[param(
         rename = "Idempotency-Key",
         pattern = "^[!-~]{1,128}$",

@@ -18,11 +18,11 @@ use headwater::{
     format::commit::Commit,
     port::{Keys, Listed},
 };
-use headwater_tests::PATIENCE;
+use headwater_tests::{PATIENCE, connect};
 use headwater_tool::{
-    Connection, Need, Target,
+    Connection,
     bench::history::{CASES, EVENTS},
-    cluster::{ARCHIVE, Cluster, Options, STORE, STREAM},
+    cluster::{Cluster, Options, STREAM},
     import::{Plan, Summary, import},
 };
 use indicatif::ProgressBar;
@@ -69,18 +69,6 @@ async fn a_real_event_log_comes_back_from_the_store_and_from_the_archive() {
     assert_eq!((counts.commits, counts.events), (events, events));
 
     assert!(cluster.stop(PATIENCE).await);
-}
-
-async fn connect(cluster: &Cluster) -> Connection {
-    let target = Target {
-        endpoint: Some(cluster.aws().endpoint().parse().expect("an endpoint")),
-        data: None,
-        store: STORE.to_owned(),
-        archive: Some(ARCHIVE.to_owned()),
-        stream: Some(STREAM.to_owned()),
-        forward: None,
-    };
-    target.connect(&[Need::Store, Need::Archive, Need::Stream]).await.expect("the cluster answers")
 }
 
 /// Every object of the store, with its size and time.

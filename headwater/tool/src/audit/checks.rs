@@ -65,7 +65,7 @@ impl Check for Money {
             let Some(stream) = key::stream_of_head(&key) else { continue };
             let HeadRead::Found { head, .. } = reader.head(&stream, None).await? else { continue };
             let commits = reader.commits(&head, Version::ZERO).await?;
-            // What can't be decoded was found where its stream was looked at; of the rest the money is told.
+            // A stream that can't be decoded is a finding of its own already: the others are still counted.
             drop(self.take(&History { head: *head, commits }));
         }
         let audited = self.0.lock().unwrap_or_else(PoisonError::into_inner).audit();
