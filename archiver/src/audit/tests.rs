@@ -69,6 +69,20 @@ impl Check for Named {
     }
 }
 
+/// Meets something corrupt once every stream was looked at.
+struct Corrupt;
+
+#[async_trait]
+impl Check for Corrupt {
+    async fn stream(&self, _: &Reader, _: &History, _: bool) -> Result<Vec<Finding>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn end(&self, _: &Reader, _: Option<&Ports>) -> Result<Vec<Finding>, StoreError> {
+        Err(StoreError::Corrupt { key: "heads/note/5".to_owned(), reason: "no JSON".to_owned() })
+    }
+}
+
 struct Told(Vec<Finding>);
 
 impl Listener for Told {
@@ -444,4 +458,14 @@ async fn a_domains_own_checks_are_asked_of_every_stream() {
     assert_eq!(of(&findings, What::Domain), [("note/5", "by name")]);
     let json = serde_json::to_value(&findings[0]).expect("JSON");
     assert_eq!(json, serde_json::json!({"finding": "domain", "place": "note/5", "found": "by name"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_check_meets_corrupt_in_the_end_is_a_finding_and_the_audit_goes_on() {
+    let lab = Lab::whole().await;
+    let audit = Audit { checks: vec![Box::new(Corrupt), Box::new(Named("note/5"))], ..lab.audit() };
+    let (summary, findings) = found(&audit).await;
+    assert_eq!(of(&findings, What::Damage), [("heads/note/5", "no JSON")]);
+    assert_eq!(of(&findings, What::Domain), [("note/5", "by name")]);
+    assert_eq!((summary.streams, summary.findings), (20, 2));
 }
